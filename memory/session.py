@@ -1,0 +1,81 @@
+"""One database, two kinds: SQLite embedded in the company's home, Postgres (Supabase) by URL.
+
+Transactions are short and hold no network call. On SQLite every writing transaction begins IMMEDIATE: a plain BEGIN that
+later upgrades fails under concurrency instead of waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session
+
+BUSY_TIMEOUT_MS = 15_000
+
+
+class Database:
+    """An engine with the settings that keep its rows safe. Threads may share it."""
+
+    def __init__(self, url: str | URL) -> None:
+        self.url = _with_driver(make_url(url))
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url)
+
+    @contextmanager
+    def begin(self) -> Generator[Session]:
+        """A writing transaction: committed at the end of the block, undone by an exception."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            with Session(bind=connection, join_transaction_mode="control_fully", expire_on_commit=False) as session:
+                try:
+                    yield session
+                    session.commit()
+                except BaseException:
+                    session.rollback()
+                    raise
+
+    @contextmanager
+    def read(self) -> Generator[Session]:
+        """A reading session; what it changes is thrown away."""
+        with self.engine.connect() as connection, Session(bind=connection, expire_on_commit=False) as session:
+            try:
+                yield session
+            finally:
+                session.rollback()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _with_driver(url: URL) -> URL:
+    """Postgres URLs as people paste them (`postgres://`, `postgresql://`) go through psycopg 3."""
+    if url.drivername in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _sqlite(url: URL) -> Engine:
+    # The driver's own transaction handling is off (isolation_level None): BEGIN IMMEDIATE is ours to say.
+    engine = create_engine(url, connect_args={"check_same_thread": False, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection, _record) -> None:  # pyright: ignore[reportUnusedFunction, reportUnknownParameterType, reportMissingParameterType]
+        for pragma in (
+            "journal_mode=WAL",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "foreign_keys=ON",
+            # Without it, INSERT OR REPLACE would slip past the append-only triggers.
+            "recursive_triggers=ON",
+            "synchronous=NORMAL",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _postgres(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
