@@ -115,9 +115,25 @@ class DeploymentRow(Base):
     started_at: Mapped[datetime]
     healthy_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    #: `stopped` (by us, no fault), `failed` (its health check said no) or `crashed` (its process ended by itself).
+    ended_as: Mapped[str | None] = mapped_column(String(20))
     #: Why it ended or could not become healthy.
     reason: Mapped[str | None] = mapped_column(Text)
     #: Where it serves, `http://127.0.0.1:port` locally.
     address: Mapped[str | None] = mapped_column(String(200))
     #: What the gateway shows the team to be let in; the team knows only its hash.
     inbound_token: Mapped[str] = mapped_column(String(80))
+
+
+class IncidentRow(Base):
+    """A tree of a team that could not become healthy. Closed when main has another tree, or it became healthy after all."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (UniqueConstraint("team", "tree"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    team: Mapped[str] = mapped_column(String(40), index=True)
+    tree: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]

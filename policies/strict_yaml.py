@@ -8,7 +8,7 @@ What reads as a number or a truth value is a subset of what PyYAML's dumper quot
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -78,8 +78,6 @@ class _Refused(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, with the traps closed while composing (so before anything is constructed)."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
     def __init__(self, text: str, max_depth: int) -> None:
         super().__init__(text)
         self._max_depth = max_depth
@@ -126,6 +124,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_Loader.yaml_implicit_resolvers = {}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )

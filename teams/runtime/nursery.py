@@ -161,6 +161,7 @@ def _live(told: Path, listener: socket.socket, stdout: str, stderr: str, nursery
         port = urlsplit(deployment.gateway_url).port or 80
         work_dir = Path(deployment.work_dir)
         os.environ.update(HOME=str(work_dir), TMPDIR=str(work_dir), CREWAI_STORAGE_DIR=str(work_dir))
+        sys.dont_write_bytecode = True
         os.chdir(work_dir)
         code = Path(__file__).resolve().parents[2]
         confinement = confine(

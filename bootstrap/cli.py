@@ -1,0 +1,306 @@
+"""`./elf`: the command line. Each command is thin: it asks the office, prints what it answers, and exits 1 when told no."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from bootstrap import show as pages
+from bootstrap.client import Company, CompanyError
+from bootstrap.home import Home, HomeUnusable
+from bootstrap.settings import BadSettings, Settings, read_settings
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="A company of AI teams that builds itself.", rich_markup_mode=None
+)
+audit_app = typer.Typer(no_args_is_help=True, help="The tamper-evident record of every act.")
+factory_app = typer.Typer(no_args_is_help=True, help="What turns specs into files.")
+policy_app = typer.Typer(no_args_is_help=True, help="The law: files that people edit.")
+app.add_typer(audit_app, name="audit")
+app.add_typer(factory_app, name="factory")
+app.add_typer(policy_app, name="policy")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once it serves; ./elf down ends it.")]
+
+
+def main() -> None:
+    """Runs a command; every expected failure ends in one sentence and exit status 1 or 2."""
+    try:
+        app(standalone_mode=True)
+    except (BadSettings, HomeUnusable) as error:
+        _stop(str(error), 2)
+    except CompanyError as error:
+        _stop(str(error), 1)
+    except KeyboardInterrupt:
+        _stop("stopped", 130)
+
+
+def _stop(sentence: str, status: int) -> NoReturn:
+    err.print(sentence, style="red", markup=False)
+    sys.exit(status)
+
+
+def _settings() -> Settings:
+    return read_settings(os.environ)
+
+
+def _company() -> Company:
+    return Company(Home(_settings().home))
+
+
+def _print(found: Any, as_json: bool, page: Callable[[Console, Any], None]) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=2, default=str) + "\n")
+    else:
+        page(out, found)
+
+
+# --- the company's day ---
+
+
+@app.command()
+def up(detach: Detach = False) -> None:
+    """Start the company: set up what is missing, bring up its teams, serve."""
+    from bootstrap.launch import launch
+
+    sys.exit(launch(_settings(), detach=detach, console=err))
+
+
+@app.command()
+def down() -> None:
+    """Stop the company. Nothing is lost; ./elf up goes on where it was."""
+    home = Home(_settings().home)
+    kernel = home.kernel()
+    if kernel is None:
+        err.print("No company runs here.")
+        return
+    os.kill(kernel["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while home.is_claimed and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if home.is_claimed:
+        _stop(f"it does not stop; end process {kernel['pid']} by hand", 1)
+    err.print("Stopped.")
+
+
+@app.command()
+def say(text: Annotated[str, typer.Argument(help="What you want, in your own words.")], as_json: Json = False) -> None:
+    """Tell the CEO something: a wish, a question, work."""
+    _print(_company().post("/say", {"text": _whole(text)}), as_json, pages.said)
+
+
+@app.command()
+def chat() -> None:
+    """Talk with the CEO until you close the input (Ctrl-D)."""
+    company = _company()
+    err.print("The CEO listens. Ctrl-D ends the conversation.")
+    while True:
+        try:
+            text = input("you> ")
+        except EOFError:
+            return
+        if text.strip():
+            try:
+                pages.said(out, company.post("/say", {"text": _whole(text)}))
+            except CompanyError as error:
+                err.print(str(error), style="red", markup=False)
+
+
+@app.command()
+def ask(
+    team: Annotated[str, typer.Argument(help="The team's name, as in ./elf teams.")],
+    text: Annotated[str, typer.Argument(help="The work.")],
+    as_json: Json = False,
+) -> None:
+    """Give a team work and wait for its answer."""
+    _print(_company().post("/ask", {"team": team, "text": _whole(text)}), as_json, pages.answered)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Every team: how it is, how long it lives, what it spent today. From evidence."""
+    _print(_company().get("/status"), as_json, pages.status)
+
+
+@app.command()
+def teams(as_json: Json = False) -> None:
+    """The company's teams, and who answers to whom."""
+    _print(_company().get("/teams"), as_json, pages.teams)
+
+
+@app.command()
+def log(
+    team: Annotated[str, typer.Argument(help="The team's name.")],
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many lines at the most.")] = 60,
+    as_json: Json = False,
+) -> None:
+    """Read the conversation inside a team."""
+    _print(_company().get(f"/log/{_part(team)}", lines=lines), as_json, pages.log)
+
+
+@app.command()
+def costs(as_json: Json = False) -> None:
+    """What was spent today, by whom, and on which models."""
+    _print(_company().get("/costs"), as_json, pages.costs)
+
+
+# --- changes ---
+
+
+@app.command()
+def changes(
+    everything: Annotated[bool, typer.Option("--all", help="Ended changes too.")] = False, as_json: Json = False
+) -> None:
+    """Changes to the company: pull requests with their verdicts."""
+    _print(_company().get("/changes", state="all" if everything else "open"), as_json, pages.changes)
+
+
+@app.command()
+def show(number: int, as_json: Json = False) -> None:
+    """One change: what it does, and the verdict with its reasons."""
+    _print(_company().get(f"/changes/{number}"), as_json, pages.change)
+
+
+@app.command()
+def approve(
+    number: int,
+    head: Annotated[str, typer.Option(help="The commit you looked at; without it, the one that is there now.")] = "",
+    why: Annotated[str, typer.Option(help="A reason, where the law wants one.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Approve a change. It is merged if the law then allows it."""
+    found = _company().post(f"/changes/{number}/approve", {"head": head, "why": why})
+    _print(found, as_json, pages.decided)
+
+
+@app.command()
+def reject(
+    number: int,
+    why: Annotated[str, typer.Option(help="What is wrong with it; kept for the next design.")],
+    as_json: Json = False,
+) -> None:
+    """Close a change, with the reason."""
+    _print(_company().post(f"/changes/{number}/reject", {"why": _whole(why)}), as_json, pages.decided)
+
+
+# --- trust, but look ---
+
+
+@audit_app.command("verify")
+def audit_verify(as_json: Json = False) -> None:
+    """Recompute the chain of every recorded act and compare it with the heads anchored in Git."""
+    found = _company().get("/audit/verify")
+    _print(found, as_json, pages.audit)
+    sys.exit(0 if found["ok"] else 1)
+
+
+@audit_app.command("list")
+def audit_list(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000)] = 40, as_json: Json = False
+) -> None:
+    """The latest recorded acts."""
+    _print(_company().get("/audit", lines=lines), as_json, pages.audit_rows)
+
+
+@app.command()
+def fixpoint(as_json: Json = False) -> None:
+    """Render the executive and the DevOps team anew from their specs and compare: the same bytes, or what differs."""
+    from bootstrap.fixpoint import check_fixpoint
+
+    found = check_fixpoint(_settings().checkout)
+    _print(found, as_json, pages.fixpoint)
+    sys.exit(0 if found["ok"] else 1)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look for what is wrong on this machine and in this company, with the fix for each finding."""
+    from bootstrap.doctor import examine
+
+    found = examine(_settings())
+    _print(found, as_json, pages.doctor)
+    sys.exit(0 if found["ok"] else 1)
+
+
+@policy_app.command("check")
+def policy_check(
+    folder: Annotated[Path, typer.Option(help="The policies to check.")] = Path("policies"), as_json: Json = False
+) -> None:
+    """Check the policy files: are they well-formed, and what do they say?"""
+    from bootstrap.policy import check_policies
+
+    found = check_policies(folder)
+    _print(found, as_json, pages.policy)
+    sys.exit(0 if found["ok"] else 1)
+
+
+@policy_app.command("explain")
+def policy_explain(number: int, as_json: Json = False) -> None:
+    """Why a change may or may not pass: the verdict, reason by reason."""
+    _print(_company().get(f"/changes/{number}"), as_json, pages.verdict)
+
+
+@factory_app.command("render")
+def factory_render(
+    spec: Annotated[Path, typer.Argument(help="A team.yaml.")],
+    to: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
+    as_json: Json = False,
+) -> None:
+    """Render a team spec into a team folder."""
+    from bootstrap.render import render_spec
+
+    _print(render_spec(spec, to), as_json, pages.rendered)
+
+
+@app.command()
+def demo(
+    as_json: Json = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the home and the company running, to look around.")
+    ] = False,
+) -> None:
+    """Play the whole story in a throw-away home: ask, team, verdict, approval, live, fault, healed, audit."""
+    from bootstrap.demo.story import play
+
+    sys.exit(play(_settings(), as_json=as_json, keep=keep, console=out))
+
+
+@app.command()
+def bench(as_json: Json = False, teams: Annotated[int, typer.Option(min=1, max=40)] = 20) -> None:
+    """Measure what the README promises, in a throw-away home."""
+    from bootstrap.bench import measure
+
+    sys.exit(measure(_settings(), teams=teams, as_json=as_json, console=out))
+
+
+def _whole(text: str) -> str:
+    """Text as typed; bytes that are no UTF-8 reached us as surrogates and are refused here, with a sentence."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CompanyError("the text is not valid UTF-8; check the terminal's encoding and type it again") from error
+    return text
+
+
+def _part(name: str) -> str:
+    """A name as one part of a path."""
+    from urllib.parse import quote
+
+    return quote(_whole(name), safe="")
+
+
+if __name__ == "__main__":
+    main()

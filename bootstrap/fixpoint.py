@@ -1,0 +1,30 @@
+"""The fixpoint: the seeded teams, rendered anew by the factory they run, come out byte for byte the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mcp_servers.factories.spec_files import load_spec
+from mcp_servers.factories.team import render
+
+META_TEAMS = ("executive", "devops")
+
+
+def check_fixpoint(checkout: Path) -> dict[str, Any]:
+    """`{ok, teams: [{team, files, digest, differing}]}`; `differing` names files that differ, are missing or are extra."""
+    teams = [_compare(checkout / "meta_teams" / name) for name in META_TEAMS]
+    return {"ok": all(not team["differing"] for team in teams), "teams": teams}
+
+
+def _compare(folder: Path) -> dict[str, Any]:
+    fileset = render(load_spec((folder / "team.yaml").read_text()), "meta_teams")
+    there = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    differing = sorted(
+        path for path in there.keys() | fileset.files.keys() if there.get(path) != fileset.files.get(path)
+    )
+    return {"team": folder.name, "files": len(fileset.files), "digest": fileset.digest, "differing": differing}

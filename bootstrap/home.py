@@ -1,0 +1,112 @@
+"""The company's home: one folder with its database, its repository, its keys and what its teams wrote.
+
+The keys are made here, once, and stay here: readable by their owner alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+KEYS = ("gateway", "operator", "kernel", "forge-elf-devops", "forge-elf-gate", "forge-owner")
+NEEDED_BYTES = 200_000_000
+
+
+class HomeUnusable(RuntimeError):
+    """The home cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Home:
+    path: Path
+
+    @property
+    def forge(self) -> Path:
+        return self.path / "forge"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log" / "kernel.log"
+
+    def prepare(self) -> None:
+        """Makes what is missing; leaves what is there. Raises `HomeUnusable`."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            for name in ("keys", "log", "run", "teams", "deploy"):
+                (self.path / name).mkdir(exist_ok=True)
+            for name in KEYS:
+                self._make_key(name)
+        except OSError as error:
+            raise HomeUnusable(
+                f"the company's home {self.path} cannot be written ({error.strerror}); "
+                "set ELF_HOME to a folder of yours with room, and start again"
+            ) from error
+        stat = os.statvfs(self.path)
+        if stat.f_bavail * stat.f_frsize < NEEDED_BYTES:
+            raise HomeUnusable(
+                f"the disk of {self.path} is full: free 200 MB, or set ELF_HOME elsewhere, and start again"
+            )
+
+    def key(self, name: str) -> str:
+        """A secret of the kernel's; `HomeUnusable` if the home has not been prepared."""
+        try:
+            text = (self.path / "keys" / name).read_text().strip()
+        except OSError as error:
+            raise HomeUnusable(f"there is no company in {self.path} yet: run ./elf up") from error
+        if len(text) < 32:
+            raise HomeUnusable(f"the key {self.path / 'keys' / name} is damaged: remove that file and run ./elf up")
+        return text
+
+    def _make_key(self, name: str) -> None:
+        """Written whole under another name first: a kill leaves either no key or a complete one."""
+        path = self.path / "keys" / name
+        if path.exists() and path.stat().st_size >= 32:
+            return
+        scratch = path.with_name(f".{name}.{secrets.token_hex(4)}")
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.rename(path)
+
+    def claim(self) -> IO[str]:
+        """Makes this process the home's one kernel until the returned file is closed. Raises `HomeUnusable`."""
+        file = (self.path / "run" / "lock").open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise HomeUnusable(f"a company already runs in {self.path}; './elf down' ends it") from error
+        return file
+
+    @property
+    def is_claimed(self) -> bool:
+        """Does a kernel run here? Asked of the lock, so a kernel that was killed does not count."""
+        lock = self.path / "run" / "lock"
+        if not lock.exists():
+            return False
+        with lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
+    def write_kernel(self, facts: dict[str, Any]) -> None:
+        (self.path / "run" / "kernel.json").write_text(json.dumps(facts))
+
+    def kernel(self) -> dict[str, Any] | None:
+        """`{pid, port}` of the running kernel, or None."""
+        if not self.is_claimed:
+            return None
+        try:
+            return json.loads((self.path / "run" / "kernel.json").read_text())
+        except (OSError, ValueError):
+            return None

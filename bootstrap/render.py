@@ -1,0 +1,34 @@
+"""`./elf factory render`: what the factory makes of a spec, in a folder, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bootstrap.client import CompanyError
+from mcp_servers.factories.fileset import write
+from mcp_servers.factories.spec_files import load_spec
+from mcp_servers.factories.team import render
+
+
+def render_spec(spec_file: Path, out: Path) -> dict[str, Any]:
+    """Writes the team's files below `out`; `{team, out, digest, files}`. Raises `CompanyError`."""
+    try:
+        spec = load_spec(spec_file.read_text())
+    except OSError as error:
+        raise CompanyError(f"{spec_file} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'spec'}: {fault['msg']}" for fault in error.errors()[:5]
+        )
+        raise CompanyError(f"{spec_file} is no team: {faults}") from error
+    except ValueError as error:
+        raise CompanyError(f"{spec_file} is no team: {error}") from error
+    fileset = render(spec)
+    try:
+        write(fileset, out)
+    except (OSError, ValueError) as error:
+        raise CompanyError(f"nothing was written: {error}") from error
+    return {"team": spec.name, "out": str(out), "digest": fileset.digest, "files": sorted(fileset.files)}

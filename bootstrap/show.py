@@ -1,0 +1,204 @@
+"""How answers look in a terminal. What a model or a team wrote is printed as text, never as markup or control codes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_OUTCOME_STYLES = {"allow": "green", "deny": "red", "needs_approval": "yellow", "pending": "cyan"}
+_STATE_STYLES = {"active": "green", "starting": "cyan", "healing": "yellow", "ill": "red", "down": "red"}
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: object, style: str = "") -> Text:
+    """Foreign text without anything a terminal would act on."""
+    return Text(_CONTROL.sub("", str(text)), style=style)
+
+
+def said(console: Console, found: dict[str, Any]) -> None:
+    """What the CEO answered, and what is really there."""
+    console.print(Text(f"CEO{_label(found)}: ", style="bold"), plain(found["answer"]), sep="")
+    for evidence in found["evidence"]:
+        console.print("  evidence: ", plain(evidence["text"]), sep="", style="dim")
+
+
+def answered(console: Console, found: dict[str, Any]) -> None:
+    console.print(Text(f"{found['team']}{_label(found)}: ", style="bold"), plain(found["answer"]), sep="")
+    if found["state"] != "completed":
+        console.print(f"  (state: {found['state']})", style="yellow")
+
+
+def _label(found: dict[str, Any]) -> str:
+    return " [rehearsal, no real model]" if found.get("rehearsal") else ""
+
+
+def status(console: Console, found: dict[str, Any]) -> None:
+    table = _table("team", "state", "age", "restarts", "spent today", "of", "process", "why")
+    for team in found["teams"]:
+        table.add_row(
+            team["team"],
+            Text(team["state"], style=_STATE_STYLES.get(team["state"], "")),
+            _age(team["age_seconds"]),
+            str(team["restarts"]),
+            f"${team['spent_today_usd']}",
+            f"${team['daily_budget_usd']}",
+            team["process"] or "",
+            plain(team["reason"] or ""),
+        )
+    console.print(table)
+    console.print(f"models: {found['models']}   teams shut in: {found['confinement']}", style="dim", markup=False)
+
+
+def teams(console: Console, found: dict[str, Any]) -> None:
+    def branch(nodes: list[dict[str, Any]], depth: int) -> None:
+        for node in nodes:
+            lead = f" (led by {node['lead']})" if node["lead"] else ""
+            known = found["teams"][node["team"]]
+            line = f"{'  ' * depth}{node['team']}{lead}: {known['purpose']} [{known['framework']}, {known['size']} members]"
+            console.print(plain(line))
+            branch(node["children"], depth + 1)
+
+    branch(found["hierarchy"], 0)
+
+
+def log(console: Console, found: dict[str, Any]) -> None:
+    for line in found["lines"]:
+        head = f"{line['at'][11:19]} {line['speaker']} -> {line['listener']}: "
+        console.print(plain(head, "cyan"), plain(line["text"]), sep="")
+    if not found["lines"]:
+        console.print("Nothing was said yet.")
+
+
+def costs(console: Console, found: dict[str, Any]) -> None:
+    table = _table("team", "model", "calls", "tokens in", "tokens out", "spent today")
+    for row in found["rows"]:
+        table.add_row(
+            row["team"],
+            row["model"],
+            str(row["calls"]),
+            str(row["tokens_in"]),
+            str(row["tokens_out"]),
+            f"${row['usd']}",
+        )
+    console.print(table)
+    console.print(f"today: ${found['total_usd']} in {found['calls']} model calls", markup=False)
+
+
+def changes(console: Console, found: dict[str, Any]) -> None:
+    if not found["changes"]:
+        console.print('No changes. Tell the CEO what you need: ./elf say "…"')
+        return
+    table = _table("no", "change", "state", "verdict", "asked by", "opened")
+    for one in found["changes"]:
+        outcome = one["verdict"]["outcome"] if one["verdict"] else ""
+        table.add_row(
+            str(one["number"]),
+            plain(one["title"]),
+            one["state"],
+            Text(outcome, style=_OUTCOME_STYLES.get(outcome, "")),
+            plain(one["requester"] or one["author"]),
+            one["created_at"][:16].replace("T", " "),
+        )
+    console.print(table)
+
+
+def change(console: Console, found: dict[str, Any]) -> None:
+    console.print(Text(f"#{found['number']} ", style="bold"), plain(found["title"], "bold"), sep="")
+    console.print(
+        f"state {found['state']}   branch {found['branch']}   head {found['head'][:12]}", style="dim", markup=False
+    )
+    console.print(plain(found["body"]))
+    console.print()
+    for file in found["files"]:
+        console.print(f"  {file['status']} {file['path']}", markup=False)
+    console.print()
+    verdict(console, found)
+
+
+def verdict(console: Console, found: dict[str, Any]) -> None:
+    """The verdict's tree, a reason at each node."""
+    if not found["verdict"]:
+        console.print("Not judged yet.")
+        return
+
+    def node(one: dict[str, Any], depth: int) -> None:
+        outcome = one["outcome"]
+        head = Text(f"{'  ' * depth}{outcome:<15}", style=_OUTCOME_STYLES.get(outcome, ""))
+        console.print(head, plain(f"{one['rule']}: {one['reason']}"), sep="")
+        for child in one.get("children", []):
+            node(child, depth + 1)
+
+    node(found["verdict"], 0)
+
+
+def decided(console: Console, found: dict[str, Any]) -> None:
+    console.print(plain(found["text"]))
+    if found.get("verdict") and not found["merged"] and found["state"] == "open":
+        verdict(console, found)
+
+
+def audit(console: Console, found: dict[str, Any]) -> None:
+    if found["ok"]:
+        anchored = f", {found['anchors']} heads anchored in Git agree" if found["anchors"] else ""
+        after = found["rows"] - found["last_anchor"]
+        console.print(
+            f"The ledger holds: {found['rows']} rows{anchored}; {after} rows since the last anchor.", style="green"
+        )
+    else:
+        console.print(plain(f"The ledger does NOT hold: row {found['first_bad']}: {found['reason']}", "red"))
+
+
+def audit_rows(console: Console, found: dict[str, Any]) -> None:
+    table = _table("row", "at", "who", "did", "to", "outcome")
+    for row in found["rows"]:
+        table.add_row(
+            str(row["seq"]),
+            row["at"][:19].replace("T", " "),
+            *(plain(row[name]) for name in ("actor", "action", "subject", "outcome")),
+        )
+    console.print(table)
+
+
+def fixpoint(console: Console, found: dict[str, Any]) -> None:
+    for team in found["teams"]:
+        verdict_ = "the same bytes" if not team["differing"] else "differs: " + ", ".join(team["differing"])
+        console.print(f"{team['team']}: {team['files']} files, {verdict_}", markup=False)
+
+
+def doctor(console: Console, found: dict[str, Any]) -> None:
+    for finding in found["findings"]:
+        mark = Text("✓ " if finding["ok"] else "✗ ", style="green" if finding["ok"] else "red")
+        console.print(mark, plain(f"{finding['what']}: {finding['text']}"), sep="")
+
+
+def policy(console: Console, found: dict[str, Any]) -> None:
+    for line in found["lines"]:
+        console.print(plain(line))
+
+
+def rendered(console: Console, found: dict[str, Any]) -> None:
+    for path in found["files"]:
+        console.print(f"  {path}", markup=False)
+    console.print(
+        f"{found['team']}: {len(found['files'])} files in {found['out']} (digest {found['digest'][:16]})", markup=False
+    )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

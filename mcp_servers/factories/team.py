@@ -1,0 +1,82 @@
+"""A team spec becomes a team folder. Pure: the same spec gives the same bytes, on any machine."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mcp_servers.factories import literals
+from mcp_servers.factories.fileset import File, FileSet
+from mcp_servers.factories.spec_files import dump_spec
+from teams.spec import TeamSpec
+
+Zone = Literal["teams", "meta_teams"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+#: Template to path, for every team. `crew.py` or `workflow.py` and the agents come on top.
+_ALWAYS = (
+    "README.md",
+    "__init__.py",
+    "agents/__init__.py",
+    "tasks.py",
+    "tools.py",
+    "server.py",
+    "Dockerfile",
+    "k8s/deployment.yaml",
+    "k8s/service.yaml",
+    "k8s/serviceaccount.yaml",
+    "k8s/networkpolicy.yaml",
+    "k8s/kustomization.yaml",
+    "tests/__init__.py",
+    "tests/test_team.py",
+)
+
+
+def render(spec: TeamSpec, zone: Zone = "teams") -> FileSet:
+    """The files of the team's folder, paths relative to it."""
+    environment = _environment()
+    team_yaml = dump_spec(spec)
+    how = "crew" if spec.framework == "crewai" else "workflow"
+    shared = {
+        "spec": spec,
+        "zone": zone,
+        "how": how,
+        # A version that a person can compare and a registry accepts: the spec's own digest.
+        "version": "spec-" + hashlib.sha256(team_yaml.encode()).hexdigest()[:12],
+    }
+
+    def file(template: str, **more: object) -> File:
+        return File(environment.get_template(f"team/{template}.j2").render(shared, **more).encode())
+
+    files = {"team.yaml": File(team_yaml.encode())}
+    files |= {path: file(path) for path in _ALWAYS}
+    files[f"{how}.py"] = file("delivery.py" if spec.process == "delivery" else f"{how}.py")
+    files |= {
+        f"agents/{literals.module(member.name)}.py": file("agents/agent.py", member=member) for member in spec.members
+    }
+    return FileSet(files)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        # HTML's escapes would be wrong in every one of these languages; `only_literals` demands the right ones.
+        autoescape=False,  # noqa: S701
+        finalize=literals.only_literals,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "name": literals.name,
+        "module": literals.module,
+        "md": literals.md,
+        "py": literals.py,
+        "py_tuple": literals.py_tuple,
+    }
+    return environment

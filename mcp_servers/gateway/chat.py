@@ -1,0 +1,193 @@
+"""A chat request and its answer, in OpenAI's terms: what comes in at the door and what every provider is given and gives back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from mcp_servers.gateway.prices import Tokens
+
+DEFAULT_MAX_TOKENS = 4096
+#: Room in the upper bound for what a provider adds to a request by itself, such as its instructions for tools.
+OVERHEAD_TOKENS = 1000
+OVERHEAD_TOKENS_MESSAGE = 16
+#: The most any provider counts for one image.
+IMAGE_TOKENS = 40_000
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class Function(BaseModel):
+    """A tool's function. Fields we do not know go to the provider as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["function"]
+    function: Function
+
+
+class Message(BaseModel):
+    """One message. Its content is text or parts (text and images)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Role
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """The body of POST /v1/chat/completions. A field that is not here is refused rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    messages: list[Message] = Field(min_length=1, max_length=2000)
+    tools: list[Tool] | None = Field(default=None, max_length=128)
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    stop: str | list[str] | None = None
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    n: Literal[1] | None = None
+    # Said by clients, of no consequence for the answer; who calls is known by the token.
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: Literal[False] | None = None
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _null_is_false(cls, value: object) -> object:
+        return False if value is None else value
+
+    @field_validator("response_format")
+    @classmethod
+    def _is_a_known_format(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        kind, schema = value.get("type"), value.get("json_schema")
+        if kind not in ("text", "json_object", "json_schema"):
+            raise ValueError("type must be 'text', 'json_object' or 'json_schema'")
+        if kind == "json_schema" and not (isinstance(schema, dict) and isinstance(schema.get("schema"), dict)):
+            raise ValueError("a json_schema format needs json_schema.name and json_schema.schema")
+        return None if kind == "text" else value
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        names = [tool.function.name for tool in self.tools or ()]
+        if len(set(names)) != len(names):
+            raise ValueError("tools: names must differ")
+        if isinstance(self.tool_choice, str) and self.tool_choice not in ("none", "auto", "required"):
+            raise ValueError("tool_choice: must be 'none', 'auto', 'required' or a function")
+        if self.tool_choice not in (None, "none", "auto") and not names:
+            raise ValueError("tool_choice: asks for a tool, but there are no tools")
+        if isinstance(self.tool_choice, dict) and self.chosen_tool not in names:
+            raise ValueError("tool_choice: names a function that is not among the tools")
+        return self
+
+    @property
+    def chosen_tool(self) -> str | None:
+        """The tool that must be called, if tool_choice names one."""
+        if not isinstance(self.tool_choice, dict):
+            return None
+        function = self.tool_choice.get("function")
+        return function.get("name") if isinstance(function, dict) else None
+
+    @property
+    def most_tokens_out(self) -> int:
+        """The longest answer, in tokens; always sent to the provider, so that it binds."""
+        given = [most for most in (self.max_tokens, self.max_completion_tokens) if most is not None]
+        return min(given, default=DEFAULT_MAX_TOKENS)
+
+    def most_tokens_in(self, body_bytes: int) -> int:
+        """No fewer tokens than any provider will count: a token has at least one byte, and images their known maximum."""
+        images = sum(
+            part.get("type") == "image_url"
+            for message in self.messages
+            if isinstance(message.content, list)
+            for part in message.content
+        )
+        return body_bytes + OVERHEAD_TOKENS + OVERHEAD_TOKENS_MESSAGE * len(self.messages) + IMAGE_TOKENS * images
+
+    def wire(self) -> dict[str, Any]:
+        """The request as it was sent, without fields that were not set."""
+        return self.model_dump(mode="json", exclude_none=True, exclude={"user", "metadata", "store", "n"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. `message` is OpenAI's assistant message; `tokens` is None if the provider did not credibly say."""
+
+    message: dict[str, Any]
+    finish_reason: FinishReason
+    tokens: Tokens | None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a streamed answer: OpenAI's `delta`, and at the end why it ended and what it took."""
+
+    delta: dict[str, Any] = field(default_factory=dict[str, Any])
+    finish_reason: FinishReason | None = None
+    tokens: Tokens | None = None
+
+
+class ChatProvider(Protocol):
+    """Something that answers chat requests. Raises `ProviderFailed`."""
+
+    async def answer(self, request: ChatRequest, purpose: str) -> Answer: ...
+    def stream(self, request: ChatRequest, purpose: str) -> AsyncIterator[Piece]: ...
+
+
+class ProviderFailed(Exception):
+    """A provider did not answer. `free`: it certainly did no work that it could charge. `kind` is for the usage row."""
+
+    def __init__(self, message: str, kind: Literal["failed", "timeout", "broken"], *, free: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind: Literal["failed", "timeout", "broken"] = kind
+        self.free = free
+
+
+def credible_tokens(given: object, output: object, cache_read: object = 0, cache_write: object = 0) -> Tokens | None:
+    """Token counts a provider reported, or None if they cannot be true: missing, negative, fractional, or all zero."""
+    counts = [_count(value) for value in (given, output, cache_read or 0, cache_write or 0)]
+    if any(count is None for count in counts):
+        return None
+    tokens_in, tokens_out, read, write = (count or 0 for count in counts)
+    if tokens_in == 0 or read + write > tokens_in:
+        return None
+    return Tokens(tokens_in, tokens_out, read, write)
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) and 0 <= value < 1e9 else None

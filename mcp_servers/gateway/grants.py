@@ -1,0 +1,62 @@
+"""May this caller do that: tools by `policies/access.yaml`, models by what was deployed, messages by who leads a team."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from mcp_servers.gateway.identity import Caller
+from mcp_servers.gateway.refusals import Refused
+
+DEFAULT_MODEL = "default"
+
+
+class Access(Protocol):
+    """The part of the law that grants tools (see `policies.access.Access`)."""
+
+    def may(self, team: str, member: str, tool: str, *, manager: bool = False) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Grants:
+    """`access` gives the law as it stands now; `models_of(team, member)` the models named by that member's deployed spec."""
+
+    access: Callable[[], Access]
+    models_of: Callable[[str, str], Collection[str]]
+
+    def may_call(self, caller: Caller, tool: str) -> bool:
+        """A person and the kernel itself may call every tool; a member what is granted."""
+        return caller.kind != "member" or self.access().may(caller.team, caller.member, tool, manager=caller.manager)
+
+    def models(self, caller: Caller) -> Collection[str]:
+        """The names a member may use."""
+        return {DEFAULT_MODEL, *self.models_of(caller.team, caller.member)}
+
+    def check_tool(self, caller: Caller, tool: str) -> None:
+        if not self.may_call(caller, tool):
+            raise Refused(
+                "not_allowed",
+                f"{caller.address} may not call {tool[:80]}: no grant in policies/access.yaml covers it. "
+                "A person can grant it there by a pull request.",
+            )
+
+    def check_model(self, caller: Caller, model: str) -> None:
+        if caller.kind == "member" and model not in self.models(caller):
+            raise Refused(
+                "not_allowed",
+                f"{caller.address} may not use the model {model[:80]!r}: a member uses '{DEFAULT_MODEL}' or the model its "
+                "deployed team.yaml names.",
+            )
+
+    def check_message(self, caller: Caller, receiver: str) -> None:
+        if not caller.manager:
+            raise Refused(
+                "not_allowed",
+                f"{caller.address} may not send to {receiver[:40]}: only a team's manager sends to other teams. "
+                "Ask your manager.",
+            )
+        if caller.kind == "member" and caller.team == receiver:
+            raise Refused(
+                "not_allowed", f"{caller.address} may not send to its own team; inside a team, members talk directly."
+            )

@@ -1,0 +1,142 @@
+"""Keeps other sites and oversized bodies out, before anything else of the app runs.
+
+A browser on this machine can be made to send requests here by any page it shows. They carry that page's `Origin`, or reach us by a
+foreign name (`Host`), or try to make us believe in one (`X-Forwarded-Host`, `Forwarded`). All are refused, for every method,
+with a body or without, and for WebSockets. The work is linear in the size of the headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DEFAULT_BODY_BYTES = 2_000_000
+
+#: Headers by which a proxy names the host that the browser asked for.
+_HOST_CLAIMS = (b"x-forwarded-host", b"x-original-host", b"x-host", b"x-forwarded-server", b"x-http-host-override")
+
+
+class Guard:
+    """Pure ASGI middleware for the whole app.
+
+    `hosts` are the allowed `Host` values, with port where it is not the scheme's own (`127.0.0.1:7070`). `body_bytes` gives other
+    body limits by path prefix, such as Git pushes; the longest matching prefix counts.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Iterable[str],
+        body_bytes: Mapping[str, int] | None = None,
+        schemes: Iterable[str] = ("http", "https"),
+    ) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower().encode() for host in hosts)
+        self._origins = frozenset(scheme.encode() + b"://" + host for scheme in schemes for host in self._hosts)
+        self._limits = sorted((body_bytes or {}).items(), key=lambda item: -len(item[0]))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if reason := self._foreign(headers):
+            await _refuse(scope, receive, send, 403, reason)
+        elif scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        else:
+            await self._limited(scope, receive, send, headers)
+
+    def _foreign(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+        """Why the request is not ours, or None."""
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1 or hosts[0].strip().lower() not in self._hosts:
+            return "This address is not served under that Host name; use the address that './elf up' printed."
+        for name, value in headers:
+            if name == b"origin" and value.strip().lower() not in self._origins:
+                return "Requests from other sites (Origin) are refused."
+            if name in _HOST_CLAIMS and not self._ours(value.split(b",")):
+                return f"The header {name.decode()} names another host; no proxy may stand before this address."
+            if name == b"forwarded" and not self._ours(_forwarded_hosts(value)):
+                return "The header forwarded names another host; no proxy may stand before this address."
+        return None
+
+    def _ours(self, hosts: Iterable[bytes]) -> bool:
+        return all(host.strip().strip(b'"').lower() in self._hosts for host in hosts)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        limit = self._limit_for(scope["path"])
+        reason = f"The body is larger than {limit} bytes; send less, or in parts."
+        declared = [value for name, value in headers if name == b"content-length"]
+        if any(not value.isdigit() or len(value) > 18 or int(value) > limit for value in declared):
+            await _refuse(scope, receive, send, 413, reason)
+            return
+        counter = _Counter(receive, send, limit)
+        try:
+            await self._app(scope, counter.receive, counter.send)
+        except _TooLarge:
+            if counter.started:
+                raise
+        if counter.exceeded and not counter.started:
+            await _refuse(scope, receive, send, 413, reason)
+
+    def _limit_for(self, path: str) -> int:
+        return next((limit for prefix, limit in self._limits if path.startswith(prefix)), DEFAULT_BODY_BYTES)
+
+
+class _TooLarge(Exception):
+    """More body came than is allowed."""
+
+
+class _Counter:
+    """Counts the body as the app reads it. Beyond the limit the app's own answer, whatever it is, does not go out."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self.exceeded = False
+        self.started = False
+        self._receive = receive
+        self._send = send
+        self._left = limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                self.exceeded = True
+                raise _TooLarge
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.exceeded and not self.started:
+            return
+        self.started = True
+        await self._send(message)
+
+
+def _forwarded_hosts(value: bytes) -> list[bytes]:
+    """Every `host=` of a Forwarded header."""
+    pairs = (pair.partition(b"=") for element in value.split(b",") for pair in element.split(b";"))
+    return [host for name, _, host in pairs if name.strip().lower() == b"host"]
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
+    """One sentence, whatever the protocol. A WebSocket is refused before it is accepted."""
+    prefix = ""
+    if scope["type"] == "websocket":
+        await receive()
+        extensions: Mapping[str, Any] = scope.get("extensions") or {}
+        if "websocket.http.response" not in extensions:
+            await send({"type": "websocket.close", "code": 1008, "reason": reason[:120]})
+            return
+        prefix = "websocket."
+    body = reason.encode() + b"\n"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": f"{prefix}http.response.start", "status": status, "headers": headers})
+    await send({"type": f"{prefix}http.response.body", "body": body})

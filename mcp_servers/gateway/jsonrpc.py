@@ -1,0 +1,84 @@
+"""JSON-RPC 2.0 as MCP and A2A use it over HTTP: one request a body, no batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastapi.responses import JSONResponse
+from pydantic_core import from_json
+
+from mcp_servers.gateway.refusals import Refused
+
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
+#: Ours: what the gateway refuses, by refusal code.
+REFUSED: Mapping[str, int] = {
+    "not_allowed": -32050,
+    "over_budget": -32051,
+    "price_unknown": -32052,
+    "bad_request": INVALID_PARAMS,
+    "not_found": INVALID_PARAMS,
+    "upstream_failed": -32053,
+    "timeout": -32054,
+    "unauthenticated": -32055,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, or a notification if it has no id."""
+
+    id: str | int | None
+    method: str
+    params: dict[str, Any]
+    notification: bool
+
+
+class RpcError(Exception):
+    """An error object to answer with."""
+
+    def __init__(self, code: int, message: str, call_id: str | int | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.call_id = code, message, call_id
+
+
+def parse(body: bytes) -> Call:
+    """The call in a body. Raises `RpcError`."""
+    try:
+        given = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise RpcError(PARSE_ERROR, "The body is not JSON.") from error
+    if isinstance(given, list):
+        raise RpcError(INVALID_REQUEST, "Batches are not supported; send one request at a time.")
+    if not isinstance(given, dict):
+        raise RpcError(INVALID_REQUEST, "A JSON-RPC request is an object.")
+    message = cast("dict[str, Any]", given)
+    call_id, method, params = message.get("id"), message.get("method"), message.get("params")
+    if isinstance(call_id, bool) or not isinstance(call_id, str | int | None):
+        raise RpcError(INVALID_REQUEST, "id must be a string or an integer.")
+    if message.get("jsonrpc") != "2.0" or not isinstance(method, str):
+        raise RpcError(INVALID_REQUEST, "A JSON-RPC request has jsonrpc '2.0' and a method.", call_id)
+    if not isinstance(params, dict | None):
+        raise RpcError(INVALID_PARAMS, "params must be an object.", call_id)
+    return Call(call_id, method, cast("dict[str, Any]", params or {}), "id" not in message)
+
+
+def result(call: Call, value: object) -> JSONResponse:
+    return JSONResponse({"jsonrpc": "2.0", "id": call.id, "result": value})
+
+
+def error(call_id: str | int | None, code: int, message: str, status: int = 200) -> JSONResponse:
+    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": {"code": code, "message": message}}, status)
+
+
+def refusal(call_id: str | int | None, refused: Refused) -> JSONResponse:
+    """A refusal as an error object that carries when it may be tried again."""
+    body: dict[str, Any] = {"code": REFUSED[refused.code], "message": refused.message}
+    data = {"reason": refused.code, "opens_at": refused.opens_at.isoformat() if refused.opens_at else None}
+    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": body | {"data": data}})
+
+
+def unauthenticated(refused: Refused) -> JSONResponse:
+    """Answered by HTTP itself, so that every client understands it."""
+    return JSONResponse({"error": refused.message}, 401, {"WWW-Authenticate": 'Bearer realm="elf"'})

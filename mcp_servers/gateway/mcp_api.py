@@ -1,0 +1,149 @@
+"""MCP's streamable HTTP at POST /mcp: every tool of every server, decided on the parsed body. Stateless, JSON answers.
+
+A thin endpoint on the SDK's types rather than its session manager: without sessions there is nothing to manage, and a call costs
+a fraction. What is forwarded is what was parsed and decided on; headers decide nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
+from mcp.types import (
+    LATEST_PROTOCOL_VERSION,
+    CallToolRequestParams,
+    CallToolResult,
+    Implementation,
+    InitializeRequestParams,
+    InitializeResult,
+    ListToolsResult,
+    ServerCapabilities,
+    ToolsCapability,
+)
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+
+from mcp_servers.gateway import jsonrpc
+from mcp_servers.gateway.door import Door, sha256
+from mcp_servers.gateway.identity import Caller
+from mcp_servers.gateway.jsonrpc import Call, RpcError
+from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.upstreams import Upstreams, dump
+
+_TOOL = re.compile(r"[a-z][a-z0-9_]{0,39}__[a-z][a-z0-9_]{0,63}")
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
+_SERVER = Implementation(name="elf-gateway", version="1")
+
+
+def mcp_router(door: Door, upstreams: Upstreams) -> APIRouter:
+    """The route /mcp. GET and DELETE are answered 405: there is no stream to listen to and no session to end."""
+    router = APIRouter()
+
+    @router.post("/mcp")
+    @router.post("/mcp/")
+    async def post(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
+        try:
+            caller = await door.identify(request.headers.get("authorization"))
+        except Refused as refused:
+            return jsonrpc.unauthenticated(refused)
+        if wrong := _wrong_headers(request):
+            return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
+        try:
+            call = jsonrpc.parse(await request.body())
+        except RpcError as error:
+            return jsonrpc.error(error.call_id, error.code, error.message, 400)
+        if call.notification:
+            return Response(status_code=202)
+        return await _answer(door, upstreams, caller, call, _run(request))
+
+    @router.api_route("/mcp", methods=["GET", "DELETE", "PUT", "PATCH"])
+    @router.api_route("/mcp/", methods=["GET", "DELETE", "PUT", "PATCH"])
+    async def other(_request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
+        return Response(status_code=405, headers={"Allow": "POST"})
+
+    return router
+
+
+def _wrong_headers(request: Request) -> tuple[int, str] | None:
+    content = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content != "application/json":
+        return 415, "Send the request as application/json."
+    accept = request.headers.get("accept", "*/*").lower()
+    if not any(kind in accept for kind in ("application/json", "application/*", "*/*")):
+        return 406, "Answers are application/json; accept it."
+    version = request.headers.get("mcp-protocol-version")
+    if version is not None and version not in SUPPORTED_PROTOCOL_VERSIONS:
+        return 400, f"MCP-Protocol-Version must be one of {', '.join(SUPPORTED_PROTOCOL_VERSIONS)}."
+    return None
+
+
+def _run(request: Request) -> str:
+    value = request.headers.get("x-elf-run", "none")
+    return value if _RUN.fullmatch(value) else "none"
+
+
+async def _answer(door: Door, upstreams: Upstreams, caller: Caller, call: Call, run: str) -> Response:
+    try:
+        if call.method == "tools/call":
+            return jsonrpc.result(call, await _call_tool(door, upstreams, caller, call, run))
+        if call.method == "tools/list":
+            return jsonrpc.result(call, await _list_tools(door, upstreams, caller))
+        if call.method == "initialize":
+            return jsonrpc.result(call, _initialize(call))
+        if call.method == "ping":
+            return jsonrpc.result(call, {})
+    except Refused as refused:
+        return jsonrpc.refusal(call.id, refused)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")
+    return jsonrpc.error(call.id, jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.")
+
+
+def _initialize(call: Call) -> dict[str, Any]:
+    asked = str(InitializeRequestParams.model_validate(call.params).protocolVersion)
+    return _wire(
+        InitializeResult(
+            protocolVersion=asked if asked in SUPPORTED_PROTOCOL_VERSIONS else LATEST_PROTOCOL_VERSION,
+            capabilities=ServerCapabilities(tools=ToolsCapability(listChanged=False)),
+            serverInfo=_SERVER,
+        )
+    )
+
+
+async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[str, Any]:
+    """What the caller may call. Servers that did not answer are named in `_meta`."""
+    tools, missing = await upstreams.list_tools()
+    allowed = [tool for tool in tools if door.grants.may_call(caller, tool.name)]
+    listed = _wire(ListToolsResult(tools=allowed))
+    return listed | {"_meta": {"elf/unavailable": missing}} if missing else listed
+
+
+async def _call_tool(door: Door, upstreams: Upstreams, caller: Caller, call: Call, run: str) -> dict[str, Any]:
+    params = CallToolRequestParams.model_validate(call.params)
+    if not _TOOL.fullmatch(params.name):
+        raise Refused(
+            "bad_request", "A tool's name is <server>__<tool>, in lower-case letters, digits and underscores."
+        )
+    arguments = params.arguments or {}
+    result = await door.tool_call(
+        caller,
+        params.name,
+        sha256(to_json(arguments)),
+        run,
+        do=lambda: upstreams.call(params.name, arguments, caller),
+        judge=_judge,
+    )
+    return _wire(result)
+
+
+def _judge(result: CallToolResult) -> tuple[str, str]:
+    return ("error" if result.isError else "ok"), sha256(dump(result))
+
+
+def _wire(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,235 @@
+"""Providers behind the door: LangChain chat models for OpenAI's and Anthropic's wire, and the rehearsal model.
+
+One try each: no client here retries by itself. What a provider says wrong becomes `ProviderFailed`, with whether it was free.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import anthropic
+import httpx
+import openai
+from anyio import to_thread
+from langchain_core.exceptions import LangChainException
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
+from langchain_core.runnables import Runnable
+
+from mcp_servers.gateway.chat import Answer, ChatRequest, FinishReason, Piece, ProviderFailed, credible_tokens
+
+#: What clients raise when an answer is not what its wire promises (JSON, fields, types).
+_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, LangChainException)
+_FAILURES = (openai.OpenAIError, anthropic.AnthropicError, httpx.HTTPError, *_MALFORMED)
+_FINISH: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+}
+_REHEARSAL_PIECE = 24
+
+
+class LangChainProvider:
+    """A LangChain chat model. `wire` is the dialect its options are written in."""
+
+    def __init__(self, model: BaseChatModel, wire: Literal["openai", "anthropic"], name: str) -> None:
+        self._model = model
+        self._wire: Literal["openai", "anthropic"] = wire
+        self._name = name
+
+    async def answer(self, request: ChatRequest, purpose: str) -> Answer:
+        del purpose
+        try:
+            message = await self._bound(request).ainvoke(_messages(request))
+            return _answer(message)
+        except _FAILURES as error:
+            raise self._failed(error) from error
+
+    async def stream(self, request: ChatRequest, purpose: str) -> AsyncGenerator[Piece]:
+        del purpose
+        calls: dict[str | int | None, int] = {}
+        finish, started = None, False
+        try:
+            async for chunk in self._bound(request).astream(_messages(request)):
+                piece = _piece(chunk, calls)
+                started = started or bool(piece.delta)
+                finish = piece.finish_reason or finish
+                if piece.delta or piece.tokens:
+                    yield Piece(piece.delta, None, piece.tokens)
+        except _FAILURES as error:
+            raise self._failed(error, started=started) from error
+        if finish is None:
+            raise ProviderFailed(f"{self._name} ended its answer in the middle; ask again.", "broken", free=False)
+        yield Piece(finish_reason="tool_calls" if calls and finish == "stop" else finish)
+
+    def _bound(self, request: ChatRequest) -> Runnable[Any, BaseMessage]:
+        if self._wire == "openai":
+            return self._model.bind(**_openai_options(request))
+        options = _anthropic_options(request)
+        if not request.tools:
+            return self._model.bind(**options)
+        tools = [tool.model_dump(exclude_none=True) for tool in request.tools]
+        return self._model.bind_tools(tools, **options, **_anthropic_choice(request))
+
+    def _failed(self, error: Exception, *, started: bool = False) -> ProviderFailed:
+        name = self._name
+        if _never_connected(error):
+            return ProviderFailed(f"{name} cannot be reached; check its address and the network.", "failed", free=True)
+        if isinstance(error, openai.APITimeoutError | anthropic.APITimeoutError | httpx.TimeoutException):
+            return ProviderFailed(f"{name} did not answer in time; ask again later.", "timeout", free=False)
+        if isinstance(error, openai.APIStatusError | anthropic.APIStatusError) and not started:
+            return ProviderFailed(_status_text(name, error.status_code), "failed", free=True)
+        if started or isinstance(error, openai.OpenAIError | anthropic.AnthropicError | httpx.HTTPError):
+            return ProviderFailed(f"The connection to {name} broke; ask again.", "broken", free=False)
+        what = type(error).__name__
+        return ProviderFailed(
+            f"{name} sent an answer that does not follow its own format ({what}).", "failed", free=False
+        )
+
+
+class RehearsalProvider:
+    """The rehearsal model: a pure function from request to answer, run in a worker thread."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+        self._answer = answer
+
+    async def answer(self, request: ChatRequest, purpose: str) -> Answer:
+        given = await to_thread.run_sync(self._answer, request.wire() | {"purpose": purpose})
+        usage = given["usage"]
+        tokens = credible_tokens(usage["prompt_tokens"], usage["completion_tokens"])
+        return Answer(dict(given["message"]), given["finish_reason"], tokens)
+
+    async def stream(self, request: ChatRequest, purpose: str) -> AsyncGenerator[Piece]:
+        answer = await self.answer(request, purpose)
+        text: str = answer.message.get("content") or ""
+        for start in range(0, len(text), _REHEARSAL_PIECE):
+            yield Piece({"content": text[start : start + _REHEARSAL_PIECE]})
+        if calls := answer.message.get("tool_calls"):
+            yield Piece({"tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]})
+        yield Piece(finish_reason=answer.finish_reason, tokens=answer.tokens)
+
+
+def _messages(request: ChatRequest) -> list[BaseMessage]:
+    return convert_to_messages([message.model_dump(exclude_none=True) for message in request.messages])
+
+
+def _openai_options(request: ChatRequest) -> dict[str, Any]:
+    fields = {"tools", "tool_choice", "parallel_tool_calls", "stop", "temperature", "top_p", "seed"}
+    fields |= {"presence_penalty", "frequency_penalty", "reasoning_effort"}
+    options = request.model_dump(mode="json", include=fields, exclude_none=True)
+    options["max_tokens"] = request.most_tokens_out
+    if request.response_format:
+        # In the body as it is: as an argument, the SDK would parse the answer itself and insist on strict tools.
+        options["extra_body"] = {"response_format": request.response_format}
+    return options
+
+
+def _anthropic_options(request: ChatRequest) -> dict[str, Any]:
+    """What Anthropic's wire knows; seed and penalties are hints that it has no place for."""
+    options = request.model_dump(include={"temperature", "top_p", "reasoning_effort"}, exclude_none=True)
+    options["max_tokens"] = request.most_tokens_out
+    if request.stop is not None:
+        options["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop
+    if request.response_format:
+        options["response_format"] = _anthropic_format(request.response_format)
+    if request.tools and request.parallel_tool_calls is not None:
+        options["parallel_tool_calls"] = request.parallel_tool_calls
+    return options
+
+
+def _anthropic_format(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    schema = wanted["json_schema"]["schema"] if wanted["type"] == "json_schema" else {"type": "object"}
+    return {"type": "json_schema", "json_schema": {"schema": schema}}
+
+
+def _anthropic_choice(request: ChatRequest) -> dict[str, Any]:
+    if request.tool_choice == "required":
+        return {"tool_choice": "any"}
+    if request.tool_choice == "none":
+        return {"tool_choice": {"type": "none"}}
+    return {"tool_choice": request.chosen_tool or request.tool_choice}
+
+
+def _answer(message: BaseMessage) -> Answer:
+    if not isinstance(message, AIMessage):
+        raise TypeError("the model's answer is not an assistant message")
+    wire: dict[str, Any] = {"role": "assistant", "content": str(message.text) or None}
+    if refusal := message.additional_kwargs.get("refusal"):
+        wire["refusal"] = refusal
+    calls = [_call(call["id"], call["name"], json.dumps(call["args"])) for call in message.tool_calls]
+    calls += [_call(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls]
+    if calls:
+        wire["tool_calls"] = calls
+    finish = _finish(message.response_metadata)
+    if finish is None:
+        raise ValueError("the model's answer does not say why it ended")
+    return Answer(wire, "tool_calls" if calls and finish == "stop" else finish, _tokens(message))
+
+
+def _call(call_id: str | None, name: str | None, arguments: str | None) -> dict[str, Any]:
+    return {"id": call_id or "", "type": "function", "function": {"name": name or "", "arguments": arguments or "{}"}}
+
+
+def _piece(chunk: BaseMessage, calls: dict[str | int | None, int]) -> Piece:
+    """A chunk as a delta. `calls` maps the provider's index of a tool call to ours, which counts from 0."""
+    if not isinstance(chunk, AIMessageChunk):
+        raise TypeError("the model's stream holds something that is not a part of an answer")
+    delta: dict[str, Any] = {}
+    if text := str(chunk.text):
+        delta["content"] = text
+    parts: list[dict[str, Any]] = []
+    for call in chunk.tool_call_chunks:
+        index = calls.setdefault(call.get("index"), len(calls))
+        function: dict[str, Any] = {"arguments": call["args"] or ""}
+        part: dict[str, Any] = {"index": index, "function": function}
+        if call["name"]:
+            function["name"] = call["name"]
+            part |= {"id": call["id"] or "", "type": "function"}
+        parts.append(part)
+    if parts:
+        delta["tool_calls"] = parts
+    return Piece(delta, _finish(chunk.response_metadata), _tokens(chunk))
+
+
+def _finish(metadata: Mapping[str, Any]) -> FinishReason | None:
+    said = metadata.get("finish_reason") or metadata.get("stop_reason")
+    return _FINISH.get(str(said), "stop") if said else None
+
+
+def _tokens(message: AIMessage) -> Any:
+    usage = message.usage_metadata
+    if usage is None:
+        return None
+    details = cast("Mapping[str, object]", usage.get("input_token_details") or {})
+    return credible_tokens(
+        usage["input_tokens"], usage["output_tokens"], details.get("cache_read"), details.get("cache_creation")
+    )
+
+
+def _never_connected(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _status_text(name: str, status: int) -> str:
+    reasons: Sequence[tuple[bool, str]] = (
+        (status in (401, 403), "refuses our key; a person must check it"),
+        (status == 404, "does not know that model"),
+        (status == 429, "says that its own quota or rate limit is used up; ask again later"),
+        (status >= 500, "is failing; ask again later"),
+    )
+    reason = next((text for holds, text in reasons if holds), "does not accept the request")
+    return f"{name} {reason} (HTTP {status})."

@@ -1,0 +1,106 @@
+"""Sentences for people from what tools returned. Shapes are read tolerantly; what is not there is not said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mcp_servers.gateway.rehearsal.prompt import Result
+from mcp_servers.gateway.rehearsal.understanding import Wish
+from mcp_servers.gateway.rehearsal.words import clip, listed
+
+_SHOWN = 12
+
+
+def teams_in(value: object) -> list[dict[str, Any]] | None:
+    """The teams in a registry answer; None where it is no such answer."""
+    rows = _rows(value, "teams")
+    return None if rows is None else [row for row in rows if isinstance(row.get("name"), str)]
+
+
+def of_team(result: Result) -> str:
+    """What another team answered."""
+    reply = _reply(result)
+    team = str(result.arguments.get("team") or "The team")
+    if reply is None:
+        return f"`{team}` could not be reached: {clip(result.text, 500)}"
+    if reply.get("state") in ("failed", "rejected"):
+        return f"`{team}` did not do it: {reply.get('text', '')}"
+    return f"`{team}` answers:\n\n{reply.get('text', '')}"
+
+
+def of_request(result: Result, wish: Wish) -> str:
+    """What the DevOps team made of a request for a new team."""
+    reply = _reply(result)
+    if reply is None:
+        return f"The DevOps team could not be reached, so nothing was proposed: {clip(result.text, 500)}"
+    data = reply.get("data") or {}
+    team, change = data.get("team"), data.get("change")
+    reasons = listed([str(reason) for reason in data.get("reasons") or []][:5])
+    understood = f'I understood: "{wish.gist}". '
+    match data.get("outcome"):
+        case "proposed":
+            return understood + _proposed(team, change, data, reasons)
+        case "covered":
+            return f"{understood}`{team}` already does this. Shall I hand it to them?"
+        case "question":
+            return str(data.get("question") or reply.get("text") or "Can you say more exactly what is needed?")
+        case "active":
+            return f"{understood}`{team}` is there and healthy."
+        case "refused" | "rejected" | "held" | "reverted" as outcome:
+            return f"{understood}Nothing was made; the DevOps team says {outcome}: {reasons or reply.get('text', '')}"
+        case _:
+            return f"{understood}The DevOps team answers ({reply.get('state')}): {clip(str(reply.get('text', '')), 800)}"
+
+
+def of_status(result: Result) -> str:
+    """What a status tool says, for a person."""
+    if (changes := _rows(result.value, "changes")) is not None:
+        return _changes(changes)
+    if (teams := teams_in(result.value)) is not None:
+        return _teams(teams)
+    if isinstance(result.value, dict):
+        facts = {key: value for key, value in result.value.items() if isinstance(value, str | int | float) and value != ""}
+        if facts:
+            return "; ".join(f"{key.replace('_', ' ')}: {clip(str(value), 120)}" for key, value in facts.items()) + "."
+        return clip(json.dumps(result.value, ensure_ascii=False), 1500)
+    return clip(result.text, 1500)
+
+
+def _proposed(team: object, change: object, data: dict[str, Any], reasons: str) -> str:
+    cost = data.get("forecast_usd_month")
+    sentences = [
+        f"No living team covers that, so the DevOps team designed `{team}` and proposed it as change {change}"
+        + (f", with a forecast of ${cost} a month." if cost else "."),
+        f"The gate says: {reasons}." if reasons else "",
+        f"Nothing is deployed until it is approved: `./elf show {change}`, then `./elf approve {change}` or `./elf reject {change} --why …`.",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _teams(teams: list[dict[str, Any]]) -> str:
+    if not teams:
+        return "There is no team of that kind."
+    lines = [f"- `{team['name']}`: {team.get('purpose', '')}".rstrip(": ") for team in teams[:_SHOWN]]
+    more = [f"and {len(teams) - _SHOWN} more."] if len(teams) > _SHOWN else []
+    return "\n".join([f"There {'is one team' if len(teams) == 1 else f'are {len(teams)} teams'}:", *lines, *more])
+
+
+def _changes(changes: list[dict[str, Any]]) -> str:
+    if not changes:
+        return "No change is waiting."
+    lines = [f"- change {change.get('number')}: {change.get('title', '')} ({change.get('state', 'open')})" for change in changes[:_SHOWN]]
+    return "\n".join([f"{len(changes)} {'change' if len(changes) == 1 else 'changes'}:", *lines])
+
+
+def _reply(result: Result) -> dict[str, Any] | None:
+    return result.value if isinstance(result.value, dict) and "state" in result.value else None
+
+
+def _rows(value: object, key: str) -> list[dict[str, Any]] | None:
+    """The list under `key`, or under `result`, or the list itself."""
+    if isinstance(value, dict):
+        value = value.get(key, value.get("result"))
+    if not isinstance(value, list):
+        return None
+    return [row for row in value if isinstance(row, dict)]

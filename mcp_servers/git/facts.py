@@ -1,0 +1,244 @@
+"""Reads what the gate must know of a change: from Git, from its reviews, and from what the company remembers.
+
+Nothing of the change is executed or imported; its files are bytes to compare. What is judged is the tree that the merge would
+give, against the law as it stands at the base commit. An error in reading is either a fact or an exception, and both end in a no.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.factory import Factory
+from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
+from mcp_servers.git.repository import Repository
+from policies import facts, law
+from policies.facts import ChangedFile, Facts, Slot, SpecFacts, TeamFacts
+from policies.kinds import TEAM_ZONES, touched_folders
+from policies.money import usd_micro
+from teams.spec import TeamSpec
+
+MAX_FILE = 256_000
+SPEC_FILE = "team.yaml"
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where a change would go: the commit, and the law that stands there."""
+
+    commit: str
+    law: law.Law
+    policy_tree: str
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the company's rows say of a change."""
+
+    requester: str | None = None
+    on_behalf_of: str | None = None
+    verified_trees: frozenset[str] = frozenset()
+    slots: tuple[Slot, ...] = ()
+    open_before: int = 0
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the merge would change. `tree` is the resulting one (the head's, where the two conflict)."""
+
+    tree: str
+    conflicts: tuple[str, ...] | None
+    files: tuple[ChangedFile, ...]
+    #: The one team folder touched, if nothing else is: (zone, folder).
+    folder: tuple[str, str] | None
+    before: tuple[Entry, ...]
+
+    @property
+    def team_path(self) -> str | None:
+        return "/".join(self.folder) if self.folder else None
+
+
+def read_base(repository: Repository, branch: str) -> Base:
+    """The branch's commit and the law in it. Raises `policies.law.BadLaw`, `UnknownRevision`."""
+    commit = repository.resolve(branch)
+    entries = [entry for entry in repository.listing(commit, law.FOLDER) if entry.path.endswith((".yaml", ".yml"))]
+    if large := [entry.path for entry in entries if entry.size is None or entry.size > MAX_FILE]:
+        raise law.BadLaw(f"{large[0]} is larger than {MAX_FILE} bytes; shorten it")
+    blobs = repository.blobs([entry.sha for entry in entries])
+    texts = {entry.path: data for entry, data in zip(entries, blobs, strict=True)}
+    return Base(commit, law.read(texts), repository.tree(commit, law.FOLDER) or "")
+
+
+def read_contents(repository: Repository, base: str, head: str) -> Contents:
+    """What merging `head` into `base` would change, path by path. Raises `NoMergeBase`."""
+    merged = repository.merge_tree(base, head)
+    before = tuple(repository.listing(base))
+    if isinstance(merged, Conflict):
+        changed = repository.changes(base, head)
+        files = tuple(ChangedFile(path=it.path, mode=None if it.status == "D" else it.new_mode) for it in changed)
+        return Contents(head, merged.paths, files, _one_folder(files), before)
+    files = _difference(before, repository.listing(merged))
+    return Contents(merged, None, files, _one_folder(files), before)
+
+
+def build(
+    repository: Repository,
+    factory: Factory,
+    change: Change,
+    base: Base,
+    contents: Contents,
+    reviews: Sequence[Review],
+    remembered: Remembered,
+    now: datetime,
+) -> Facts:
+    """All facts of the change, for one verdict."""
+    team = _team(repository, factory, base.commit, contents, remembered.verified_trees) if contents.folder else None
+    return Facts(
+        number=change.number,
+        state=change.state,
+        draft=change.draft,
+        branch=change.branch,
+        target=change.base,
+        author=change.author,
+        requester=remembered.requester or change.author,
+        on_behalf_of=remembered.on_behalf_of,
+        head=change.head,
+        base=base.commit,
+        head_in_repository=_tip(repository, change.branch),
+        base_in_repository=_tip(repository, change.base),
+        policy_tree=base.policy_tree,
+        conflicts=contents.conflicts,
+        files=contents.files,
+        team=team,
+        reviews=tuple(_review(review) for review in reviews),
+        slots=remembered.slots,
+        open_before=remembered.open_before,
+        read_at=now,
+    )
+
+
+def spec_facts(spec: TeamSpec) -> SpecFacts:
+    """What the rules need of a spec."""
+    return SpecFacts(
+        name=spec.name,
+        folder=spec.folder,
+        framework=spec.framework,
+        members=len(spec.members),
+        daily_budget_usd_micro=usd_micro(spec.daily_budget_usd),
+        tools=tuple((member.name, member.manager, tool) for member in spec.members for tool in member.tools),
+    )
+
+
+def namesakes(before: Iterable[Entry], zone: str, folder: str) -> tuple[tuple[str, str], ...]:
+    """Other team folders whose name is the same but for upper and lower case, in any zone."""
+    folders = {(parts[0], parts[1]) for parts in (entry.path.split("/") for entry in before) if len(parts) > 2}
+    same = {it for it in folders if it[0] in TEAM_ZONES and it[1].casefold() == folder.casefold()}
+    return tuple(sorted(same - {(zone, folder)}))
+
+
+def _team(
+    repository: Repository, factory: Factory, base: str, contents: Contents, verified: frozenset[str]
+) -> TeamFacts:
+    assert contents.folder is not None
+    zone, folder = contents.folder
+    path = f"{zone}/{folder}"
+    read = TeamFacts(
+        zone=zone,
+        folder=folder,
+        tree_before=repository.tree(base, path),
+        tree_after=repository.tree(contents.tree, path),
+        verified_trees=verified,
+        namesakes=namesakes(contents.before, zone, folder),
+    )
+    before = _spec_or_none(repository, factory, base, path) if read.tree_before else None
+    read = read.model_copy(update={"spec_before": before})
+    return read if read.tree_after is None else _rendered(repository, factory, contents.tree, read)
+
+
+def _rendered(repository: Repository, factory: Factory, tree: str, team: TeamFacts) -> TeamFacts:
+    """The facts, with what the factory makes of the folder's `team.yaml`."""
+    try:
+        spec = _spec(repository, factory, tree, team.path)
+        expected = factory.render(spec, team.zone)
+        month = factory.forecast(spec)
+    except Exception as error:  # noqa: BLE001 (whatever the factory does with a stranger's text, it is the text's problem)
+        return team.model_copy(update={"problem": f"{type(error).__name__}: {str(error)[:1000]}"})
+    missing, extra, different = compare(expected, repository.listing(tree, team.path), team.path)
+    return team.model_copy(
+        update={
+            "spec_after": spec_facts(spec),
+            "forecast_usd_micro_month": month,
+            "missing": missing,
+            "extra": extra,
+            "different": different,
+        }
+    )
+
+
+def compare(
+    expected: Mapping[str, bytes], entries: Iterable[Entry], path: str
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """(missing, extra, different) paths of the folder, against the bytes the factory makes. Modes count."""
+    found = {entry.path.removeprefix(f"{path}/"): entry for entry in entries}
+    different = [
+        name
+        for name, data in expected.items()
+        if name in found and (found[name].mode != "100644" or found[name].sha != blob_sha(data))
+    ]
+    missing, extra = set(expected) - set(found), set(found) - set(expected)
+    return tuple(sorted(missing)), tuple(sorted(extra)), tuple(sorted(different))
+
+
+def blob_sha(data: bytes) -> str:
+    """The name Git gives these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _spec(repository: Repository, factory: Factory, tree: str, path: str) -> TeamSpec:
+    entry = next(
+        (it for it in repository.listing(tree, f"{path}/{SPEC_FILE}") if it.path == f"{path}/{SPEC_FILE}"), None
+    )
+    if entry is None or entry.kind != "blob" or entry.size is None:
+        raise ValueError(f"{path}/{SPEC_FILE} is missing; add it")
+    if entry.size > MAX_FILE:
+        raise ValueError(f"{path}/{SPEC_FILE} has {entry.size} bytes; {MAX_FILE} are allowed")
+    return factory.load(repository.blobs([entry.sha])[0])
+
+
+def _spec_or_none(repository: Repository, factory: Factory, commit: str, path: str) -> SpecFacts | None:
+    """The team as it is in main. Unreadable there, it limits nothing: the rules then compare with nothing."""
+    try:
+        return spec_facts(_spec(repository, factory, commit, path))
+    except Exception:  # noqa: BLE001 (an old spec that today's factory cannot read is a fact: there is none)
+        return None
+
+
+def _difference(before: Iterable[Entry], after: Iterable[Entry]) -> tuple[ChangedFile, ...]:
+    old, new = {entry.path: entry for entry in before}, {entry.path: entry for entry in after}
+    gone = [ChangedFile(path=path, mode=None) for path in old if path not in new]
+    changed = [
+        ChangedFile(path=path, mode=entry.mode, size=entry.size or 0)
+        for path, entry in new.items()
+        if path not in old or (old[path].mode, old[path].sha) != (entry.mode, entry.sha)
+    ]
+    return tuple(sorted((*gone, *changed), key=lambda file: file.path))
+
+
+def _one_folder(files: Iterable[ChangedFile]) -> tuple[str, str] | None:
+    folders = touched_folders(file.path for file in files)
+    return next(iter(folders)) if len(folders) == 1 else None
+
+
+def _tip(repository: Repository, branch: str) -> str:
+    """The branch's commit in the repository, as it is now; empty if it is not there."""
+    try:
+        return repository.refs(f"refs/heads/{branch}").get(f"refs/heads/{branch}", "")
+    except UnknownRevision:
+        return ""
+
+
+def _review(review: Review) -> facts.Review:
+    return facts.Review(who=review.author, state=review.verdict, commit=review.head, at=review.at, body=review.body)

@@ -1,0 +1,178 @@
+"""The REST routes about accounts, the repository, its refs, commits and files."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from mcp_servers.git.forge import wire
+from mcp_servers.git.forge.errors import ForgeError, forbidden, not_found
+from mcp_servers.git.forge.protection import AUTO_BRANCH, may_delete
+from mcp_servers.git.forge.pulls import keep_heads
+from mcp_servers.git.forge.site import SignedIn, SiteOf, Visit, Visiting
+from mcp_servers.git.forge.wire import Json
+from mcp_servers.git.objects import RefMoved, RefUpdate, UnknownRevision
+
+router = APIRouter()
+
+LOG_LIMIT = 1000
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+class NewRef(BaseModel):
+    ref: str = Field(max_length=250)
+    sha: str = Field(max_length=40)
+
+
+@router.get("/user")
+def get_user(site: SiteOf, me: SignedIn) -> Json:
+    return wire.user(site, me.login)
+
+
+@router.get("/users/{login}")
+def get_named_user(site: SiteOf, _: SignedIn, login: str) -> Json:
+    if login not in {identity.login for identity in site.identities}:
+        raise not_found()
+    return wire.user(site, login)
+
+
+@router.get("/rate_limit")
+def get_rate_limit(site: SiteOf, _: SignedIn) -> Json:
+    """There is no limit here; the shape says so with a large one."""
+    rate = {"limit": 1_000_000, "remaining": 1_000_000, "used": 0, "reset": int(site.now().timestamp()) + 3600}
+    return {"resources": {"core": rate, "search": rate}, "rate": rate}
+
+
+@router.get("/repos/{owner}/{repo}")
+def get_repository(visit: Visiting) -> Json:
+    return wire.repository(visit)
+
+
+@router.get("/repos/{owner}/{repo}/branches")
+def list_branches(request: Request, visit: Visiting) -> JSONResponse:
+    refs = sorted(visit.repository.refs("refs/heads/").items())
+
+    def shape(item: tuple[str, str]) -> Json:
+        name = item[0].removeprefix("refs/heads/")
+        return {
+            "name": name,
+            "commit": {"sha": item[1], "url": f"{visit.url}/commits/{item[1]}"},
+            "protected": name == "main",
+        }
+
+    return wire.paged(request, visit, refs, shape, "/branches")
+
+
+@router.get("/repos/{owner}/{repo}/branches/{branch:path}")
+def get_branch(visit: Visiting, branch: str) -> Json:
+    sha = _ref_sha(visit, f"refs/heads/{branch}")
+    if sha is None:
+        raise ForgeError(404, "Branch not found")
+    return wire.branch(visit, branch, visit.repository.log(sha, limit=1)[0])
+
+
+@router.get("/repos/{owner}/{repo}/git/ref/{ref:path}")
+@router.get("/repos/{owner}/{repo}/git/refs/{ref:path}")
+def get_ref(visit: Visiting, ref: str) -> Json:
+    sha = _ref_sha(visit, f"refs/{ref}")
+    if sha is None:
+        raise not_found()
+    return wire.git_ref(visit, f"refs/{ref}", sha)
+
+
+@router.get("/repos/{owner}/{repo}/git/refs")
+@router.get("/repos/{owner}/{repo}/git/matching-refs/{ref:path}")
+def list_refs(request: Request, visit: Visiting, ref: str = "") -> JSONResponse:
+    found = [item for item in sorted(visit.repository.refs("refs/").items()) if item[0].startswith(f"refs/{ref}")]
+    path = f"/git/matching-refs/{ref}" if ref else "/git/refs"
+    return wire.paged(request, visit, found, lambda item: wire.git_ref(visit, *item), path)
+
+
+@router.post("/repos/{owner}/{repo}/git/refs", status_code=201)
+def create_ref(visit: Visiting, new: NewRef) -> Json:
+    visit.demand("push_auto")
+    if not new.ref.startswith("refs/heads/"):
+        raise ForgeError(422, "Reference name must start with 'refs/heads/'.")
+    if not AUTO_BRANCH.fullmatch(new.ref):
+        raise forbidden("only branches below auto/ may be made")
+    if not _SHA.fullmatch(new.sha) or not _is_commit(visit, new.sha):
+        raise ForgeError(422, "Object does not exist")
+    try:
+        visit.repository.update_refs([RefUpdate(new.ref, new.sha, None)], login=visit.identity.login)
+    except RefMoved as error:
+        raise ForgeError(422, "Reference already exists") from error
+    return wire.git_ref(visit, new.ref, new.sha)
+
+
+@router.delete("/repos/{owner}/{repo}/git/refs/{ref:path}", status_code=204)
+def delete_ref(visit: Visiting, ref: str) -> Response:
+    """Delete an `auto/` branch: whoever made it, or the merge desk. Its open pull requests are closed by that."""
+    name = f"refs/{ref}"
+    visit.demand("push_auto", "merge")
+    sha = _ref_sha(visit, name)
+    if sha is None:
+        raise ForgeError(422, "Reference does not exist")
+    if not may_delete(visit.repository, visit.identity, name):
+        raise forbidden(f"{name[:100]} is not yours to delete")
+    keep_heads(visit, name.removeprefix("refs/heads/"))
+    try:
+        visit.repository.update_ref(name, None, sha)
+    except RefMoved as error:
+        raise ForgeError(422, "Reference was updated meanwhile") from error
+    return Response(status_code=204)
+
+
+@router.get("/repos/{owner}/{repo}/commits")
+def list_commits(request: Request, visit: Visiting, sha: str = "main", path: str = "") -> JSONResponse:
+    found = visit.repository.log(_commit_sha(visit, sha), limit=LOG_LIMIT, path=path or None)
+    return wire.paged(request, visit, found, lambda item: wire.commit(visit, item), "/commits")
+
+
+@router.get("/repos/{owner}/{repo}/git/commits/{sha}")
+def get_git_commit(visit: Visiting, sha: str) -> Json:
+    shape = wire.commit(visit, visit.repository.log(_commit_sha(visit, sha), limit=1)[0])
+    return {**shape["commit"], "sha": shape["sha"], "parents": shape["parents"]}
+
+
+@router.get("/repos/{owner}/{repo}/contents/{path:path}")
+def get_contents(visit: Visiting, path: str, ref: str = "main") -> JSONResponse:
+    """A file with its bytes, or a folder's items."""
+    sha, clean = _commit_sha(visit, ref), path.strip("/")
+    entries = visit.repository.children(sha, clean)
+    if entries is not None:
+        return JSONResponse([wire.content(visit, entry, None) for entry in entries])
+    found = [entry for entry in visit.repository.listing(sha, clean) if entry.path == clean]
+    if not found:
+        raise not_found()
+    data = visit.repository.blobs([found[0].sha])[0] if found[0].kind == "blob" else None
+    return JSONResponse(wire.content(visit, found[0], data))
+
+
+# Last of the commit routes: a ref may hold slashes, so this one takes all that is left.
+@router.get("/repos/{owner}/{repo}/commits/{ref:path}")
+def get_commit(visit: Visiting, ref: str) -> Json:
+    return wire.commit(visit, visit.repository.log(_commit_sha(visit, ref), limit=1)[0])
+
+
+def _ref_sha(visit: Visit, name: str) -> str | None:
+    try:
+        return visit.repository.refs(name).get(name)
+    except UnknownRevision:
+        return None
+
+
+def _is_commit(visit: Visit, sha: str) -> bool:
+    try:
+        return visit.repository.resolve(sha) == sha
+    except UnknownRevision:
+        return False
+
+
+def _commit_sha(visit: Visit, name: str) -> str:
+    try:
+        return visit.repository.resolve(name)
+    except UnknownRevision as error:
+        raise ForgeError(404, f"No commit found for the ref {name[:100]}") from error

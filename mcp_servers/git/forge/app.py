@@ -1,0 +1,65 @@
+"""The forge as one app: GitHub's REST API at `/api/v3`, Git's smart HTTP at `/git`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mcp_servers.git.forge import api_pulls, api_repository, api_talk, errors
+from mcp_servers.git.forge.identity import Identity
+from mcp_servers.git.forge.protection import install_hook
+from mcp_servers.git.forge.site import STORE_NAME, Site
+from mcp_servers.git.forge.smart_http import SmartHttp
+from mcp_servers.git.forge.store import Store
+
+#: The largest JSON body, in bytes: well above the longest text a pull request may have.
+JSON_LIMIT = 1024 * 1024
+
+
+def create_forge(root: Path, identities: Iterable[Identity], base_url: str, now: Callable[[], datetime]) -> FastAPI:
+    """The forge over the folder `root`, to be mounted where `base_url` points (`http://127.0.0.1:7070/forge`).
+
+    Installs the push protection; raises `ProtectionMissing` where it cannot run.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    install_hook(root)
+    site = Site(root.resolve(), tuple(identities), base_url.rstrip("/"), now, Store(root / STORE_NAME))
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    api.state.site = site
+    for router in (api_talk.router, api_pulls.router, api_repository.router):
+        api.include_router(router)
+    errors.install(api)
+    api.add_middleware(BodyLimit, limit=JSON_LIMIT)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.site = site
+    app.mount("/api/v3", api)
+    app.mount("/git", SmartHttp(site))
+    errors.install(app)
+    return app
+
+
+class BodyLimit:
+    """Stops a request whose body is longer than `limit` bytes, whatever its header says, with 413."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        total = 0
+
+        async def counted() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > self.limit:
+                raise errors.ForgeError(413, f"Payload too large (maximum is {self.limit} bytes)")
+            return message
+
+        try:
+            await self.app(scope, counted if scope["type"] == "http" else receive, send)
+        except errors.ForgeError as error:
+            await errors.answer(error.status, error.message)(scope, receive, send)

@@ -1,0 +1,312 @@
+"""Makes proposals: refuses what the gate would refuse before anything is pushed, writes the intent, then opens the pull request.
+
+One key is one pull request, wherever a run was interrupted: each step looks for its own earlier result. A refusal leaves
+no row, no branch and no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from mcp_servers.git import facts as reading
+from mcp_servers.git import proposal_page as page
+from mcp_servers.git.changes import Change, Changes, Proposal
+from mcp_servers.git.factory import Factory
+from mcp_servers.git.merge_desk import MergeDesk
+from mcp_servers.git.repository import Repository
+from memory import changes as remembered
+from memory import ledger, slots
+from memory.changes import Intent
+from memory.session import Database
+from policies.evaluate import evaluate
+from policies.facts import ChangedFile, Facts, Kind, TeamFacts
+from policies.kinds import TEAM_ZONES
+from policies.verdict import Outcome, Verdict
+from teams.spec import TeamSpec, printable
+
+ZONE = "teams"
+#: Rules whose "not now" is said before a proposal is made rather than after it.
+_PRECONDITIONS = frozenset({"open_changes"})
+_MAX_TEXT = 2000
+
+
+class Refusal(Exception):
+    """The proposal is not made; each reason says what to do. `retry_at` is when the same call may succeed, if known."""
+
+    def __init__(self, *reasons: str, retry_at: datetime | None = None) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons, self.retry_at = reasons, retry_at
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """The pull request, as it stands after this call."""
+
+    change: Change
+    verdict: Verdict | None
+
+
+class Proposer:
+    """Proposes as the bot; `changes` acts as its identity, `desk` judges what was proposed."""
+
+    def __init__(
+        self,
+        changes: Changes,
+        desk: MergeDesk,
+        repository: Repository,
+        database: Database,
+        factory: Factory,
+        now: Callable[[], datetime],
+        *,
+        login: str = "elf-devops",
+        target: str = "main",
+    ) -> None:
+        self._changes, self._desk, self._repository, self._database = changes, desk, repository, database
+        self._factory, self._now, self._login, self._target = factory, now, login, target
+
+    def propose_team(
+        self, spec: Mapping[str, Any], gap: str, rationale: str, key: str, requester: str, on_behalf_of: str | None
+    ) -> Proposed:
+        """A pull request for a new team. `requester` is who calls (`team/member`). Raises `Refusal`, `ChangesError`."""
+        if (known := self._known(key, Kind.NEW_TEAM)) is not None:
+            return self._finish(known)
+        team = _checked_spec(spec)
+        story = page.Story(_text("gap", gap), _text("rationale", rationale), requester, on_behalf_of)
+        base = reading.read_base(self._repository, self._target)
+        wanted = Intent(
+            key=key,
+            kind=Kind.NEW_TEAM,
+            subject=team.name,
+            requester=requester,
+            on_behalf_of=on_behalf_of,
+            gap=story.gap,
+            rationale=story.rationale,
+            branch=f"auto/new-team/{team.name}-{_short(key)}",
+            payload={"spec": team.model_dump(mode="json")},
+            at=self._now(),
+        )
+        self._refuse_what_the_gate_would(team, base, wanted)
+        limit = base.law.limits.new_teams
+        at_most = None if requester in limit.exempt else limit.at_most
+        return self._finish(self._intend(wanted, at_most, timedelta(hours=limit.in_hours)))
+
+    def propose_rollback(self, team: str, reason: str, key: str, requester: str) -> Proposed:
+        """A pull request that returns a team's folder to its last verified tree. Raises `Refusal`, `ChangesError`."""
+        if (known := self._known(key, Kind.ROLLBACK_TEAM)) is not None:
+            return self._finish(known)
+        why = _text("reason", reason)
+        path, current, verified = self._last_verified(team)
+        wanted = Intent(
+            key=key,
+            kind=Kind.ROLLBACK_TEAM,
+            subject=team,
+            requester=requester,
+            on_behalf_of=None,
+            gap=why,
+            rationale="",
+            branch=f"auto/rollback-team/{team}-{_short(key)}",
+            payload={"path": path, "from": current, "tree": verified.tree, "commit": verified.commit},
+            at=self._now(),
+        )
+        return self._finish(self._intend(wanted, None, timedelta(0)))
+
+    def resume(self, older_than: timedelta = timedelta(seconds=60)) -> list[Proposed]:
+        """Finishes proposals that were interrupted before their pull request was known to be open."""
+        with self._database.read() as session:
+            waiting = [it for it in remembered.unfinished(session) if it.at <= self._now() - older_than]
+        return [self._finish(intent) for intent in waiting]
+
+    # ------------------------------------------------------------------ refusing
+
+    def _known(self, key: str, kind: Kind) -> Intent | None:
+        if not 1 <= len(key) <= 120 or not key.isascii() or not key.isprintable():
+            raise Refusal(
+                "key: give 1 to 120 printable ASCII characters, the same ones whenever this very wish is repeated"
+            )
+        with self._database.read() as session:
+            known = remembered.intent(session, key)
+        if known is not None and known.kind != kind:
+            raise Refusal(f"key: it was used for a {known.kind} change already; use another one")
+        return known
+
+    def _refuse_what_the_gate_would(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> None:
+        """Evaluates the law on the change as it would be. What would be denied is refused now, with the rule's reason."""
+        verdict = evaluate(self._preview(team, base, wanted), base.law, self._now())
+        blocking = [
+            child
+            for child in verdict.children
+            if child.outcome is Outcome.DENY or (child.rule in _PRECONDITIONS and not child.allowed)
+        ]
+        if blocking:
+            times = [child.retry_at for child in blocking if child.retry_at]
+            raise Refusal(*(f"{it.rule}: {it.reason}" for it in blocking), retry_at=max(times, default=None))
+
+    def _preview(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> Facts:
+        files = self._factory.render(team, ZONE)
+        before = self._repository.listing(base.commit)
+        unborn = "0" * 40
+        with self._database.read() as session:
+            open_before = remembered.older_open(session, wanted.requester, None)
+        exists = self._repository.tree(base.commit, f"{ZONE}/{team.folder}") is not None
+        here = ((ZONE, team.folder),) if exists else ()
+        return Facts(
+            number=0,
+            state="open",
+            branch=wanted.branch,
+            target=self._target,
+            author=self._login,
+            requester=wanted.requester,
+            on_behalf_of=wanted.on_behalf_of,
+            head=unborn,
+            base=base.commit,
+            head_in_repository=unborn,
+            base_in_repository=base.commit,
+            policy_tree=base.policy_tree,
+            files=tuple(
+                ChangedFile(path=f"{ZONE}/{team.folder}/{name}", mode="100644", size=len(data))
+                for name, data in sorted(files.items())
+            ),
+            team=TeamFacts(
+                zone=ZONE,
+                folder=team.folder,
+                tree_before=None,
+                tree_after=unborn,
+                spec_after=reading.spec_facts(team),
+                namesakes=(*here, *reading.namesakes(before, ZONE, team.folder)),
+                forecast_usd_micro_month=self._factory.forecast(team),
+            ),
+            open_before=open_before,
+            read_at=self._now(),
+        )
+
+    def _last_verified(self, team: str) -> tuple[str, str, remembered.Verified]:
+        """(folder, its tree now, the verified tree to return to)."""
+        folder = team.replace("-", "_")
+        paths = [f"{zone}/{folder}" for zone in sorted(TEAM_ZONES) if folder.isidentifier()]
+        base = self._repository.resolve(self._target)
+        found = [(path, tree) for path in paths if (tree := self._repository.tree(base, path))]
+        if not found:
+            raise Refusal(
+                f"there is no team {team[:40]!r} in {self._target}; registry query_teams lists the living ones"
+            )
+        path, current = found[0]
+        with self._database.read() as session:
+            verified = remembered.verified_trees(session, path)
+        if not verified:
+            raise Refusal(f"no tree of {path} was ever found healthy; retire or change the team instead")
+        if current in {it.tree for it in verified}:
+            raise Refusal(f"{path} is at a verified tree already; a rollback of a rollback is for a person to decide")
+        return path, current, verified[0]
+
+    # ------------------------------------------------------------------ doing
+
+    def _intend(self, wanted: Intent, at_most: int | None, window: timedelta) -> Intent:
+        """The intent, its slot and its audit entry, in one transaction; or a refusal, and nothing."""
+        try:
+            with self._database.begin() as session:
+                if wanted.kind == Kind.NEW_TEAM:
+                    slots.reserve(session, wanted.key, at_most, window, wanted.at)
+                stored = remembered.record_intent(session, wanted)
+                if stored is wanted:
+                    detail = {"kind": wanted.kind, "branch": wanted.branch, "on_behalf_of": wanted.on_behalf_of}
+                    entry = ledger.Entry(
+                        wanted.requester, "change.intend", wanted.subject, "intended", wanted.at, detail
+                    )
+                    ledger.append(session, entry)
+                return stored
+        except slots.NoRoom as error:
+            raise Refusal(f"new_teams: {error}", retry_at=error.retry_at) from error
+        except remembered.NameTaken as error:
+            raise Refusal(f"free_name: {error}") from error
+
+    def _finish(self, intent: Intent) -> Proposed:
+        """The pull request of an intent: found, or made; then judged."""
+        if intent.number is not None:
+            change = self._changes.get(intent.number)
+        else:
+            change = self._changes.propose(self._proposal(intent))
+            with self._database.begin() as session:
+                if remembered.opened(session, intent.key, change.number):
+                    detail = {"head": change.head, "branch": change.branch, "url": change.url}
+                    subject = f"change:{change.number}"
+                    ledger.append(
+                        session,
+                        ledger.Entry(intent.requester, "change.propose", subject, "proposed", self._now(), detail),
+                    )
+        if change.state == "open":
+            return Proposed(change, self._desk.judge(change.number))
+        with self._database.read() as session:
+            judged = remembered.last_verdict(session, change.number)
+        return Proposed(change, Verdict.from_dict(judged.verdict) if judged else None)
+
+    def _proposal(self, intent: Intent) -> Proposal:
+        """The same bytes for the same intent, as long as the factory is the same."""
+        story = page.Story(intent.gap, intent.rationale, intent.requester, intent.on_behalf_of)
+        if intent.kind == Kind.NEW_TEAM:
+            return self._new_team(intent, story)
+        return self._rollback(intent, story)
+
+    def _new_team(self, intent: Intent, story: page.Story) -> Proposal:
+        spec = TeamSpec.model_validate(intent.payload["spec"])
+        files = {f"{ZONE}/{spec.folder}/{name}": data for name, data in self._factory.render(spec, ZONE).items()}
+        return Proposal(
+            branch=intent.branch,
+            title=page.new_team_title(spec),
+            body=page.new_team_body(spec, story, self._factory.forecast(spec)),
+            labels=page.NEW_TEAM_LABELS,
+            files=files,
+            message=f"Add team {spec.name}\n\nRequested by {intent.requester}.\n",
+            base=self._target,
+        )
+
+    def _rollback(self, intent: Intent, story: page.Story) -> Proposal:
+        path, tree, commit = (str(intent.payload[name]) for name in ("path", "tree", "commit"))
+        if self._repository.tree(commit, path) != tree:
+            raise Refusal(
+                f"the verified tree {tree[:12]} of {path} is not at commit {commit[:12]}; a person must look into it"
+            )
+        wanted = self._repository.listing(commit, path)
+        blobs = self._repository.blobs([entry.sha for entry in wanted])
+        files: dict[str, bytes | None] = {it.path: None for it in self._repository.listing(self._target, path)}
+        files |= {entry.path: data for entry, data in zip(wanted, blobs, strict=True)}
+        return Proposal(
+            branch=intent.branch,
+            title=page.rollback_title(intent.subject),
+            body=page.rollback_body(intent.subject, path, str(intent.payload["from"]), tree, commit, story),
+            labels=page.ROLLBACK_LABELS,
+            files=files,
+            message=f"Roll back team {intent.subject} to tree {tree[:12]}\n\nRequested by {intent.requester}.\n",
+            base=self._target,
+            modes={entry.path: entry.mode for entry in wanted},
+        )
+
+
+def _checked_spec(spec: Mapping[str, Any]) -> TeamSpec:
+    try:
+        return TeamSpec.model_validate(spec)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        reasons = [
+            f"spec: {'.'.join(str(step) for step in it['loc']) or 'team'}: {it['msg'][:300]}" for it in found[:20]
+        ]
+        raise Refusal(*reasons) from error
+
+
+def _text(name: str, text: str) -> str:
+    try:
+        plain = printable(text.strip())
+    except ValueError as error:
+        raise Refusal(f"{name}: {error}") from error
+    if not plain or len(plain) > _MAX_TEXT:
+        raise Refusal(f"{name}: write 1 to {_MAX_TEXT} characters, not {len(plain)}")
+    return plain
+
+
+def _short(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:8]

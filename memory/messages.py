@@ -1,0 +1,111 @@
+"""Messages between teams, as the gateway carried them: for reading afterwards, for whose task is whose, and against loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from memory.gateway_tables import MessageRow
+
+MAX_TEXT = 20_000
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message as it leaves. `visited` are the teams of its chain, the receiver last."""
+
+    id: str
+    at: datetime
+    correlation_id: str
+    sender: str
+    sender_scope: str
+    receiver: str
+    kind: str
+    hop: int
+    visited: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came back. `state` is the A2A task state, `message`, or how it failed."""
+
+    at: datetime
+    state: str
+    text: str
+    task: str | None = None
+    context: str | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How a team came to be at work: the hop and the teams of the message that it works on."""
+
+    hop: int
+    visited: tuple[str, ...]
+
+
+def record_sent(session: Session, message: Sent) -> None:
+    fields = {**vars(message), "visited": " ".join(message.visited), "text": message.text[:MAX_TEXT]}
+    session.add(MessageRow(**fields))
+    session.flush()
+
+
+def record_answer(session: Session, message_id: str, answer: Answered) -> None:
+    """Adds what came back. `LookupError` if no such message was sent."""
+    row = session.get(MessageRow, message_id)
+    if row is None:
+        raise LookupError(f"no message {message_id} was sent")
+    row.replied_at, row.state, row.reply = answer.at, answer.state, answer.text[:MAX_TEXT]
+    row.task, row.context = answer.task, answer.context
+    session.flush()
+
+
+def chain_of(session: Session, team: str, correlation_id: str) -> Chain | None:
+    """The longest chain the team is at work on: by this correlation id, or by any message it has not answered yet.
+
+    The second is what a team cannot escape by inventing a fresh id.
+    """
+    query = (
+        select(MessageRow.hop, MessageRow.visited)
+        .where(
+            MessageRow.receiver == team,
+            (MessageRow.correlation_id == correlation_id) | MessageRow.replied_at.is_(None),
+        )
+        .order_by(MessageRow.hop.desc())
+        .limit(1)
+    )
+    found = session.execute(query).first()
+    return Chain(found.hop, tuple(found.visited.split())) if found else None
+
+
+def senders_of(session: Session, receiver: str, task: str | None = None, context: str | None = None) -> set[str]:
+    """The scopes that began or continued this task or context of the receiver; empty if nobody did."""
+    query = select(MessageRow.sender_scope).where(MessageRow.receiver == receiver)
+    query = query.where(MessageRow.task == task) if task is not None else query.where(MessageRow.context == context)
+    return set(session.scalars(query.distinct()))
+
+
+def close_unanswered(session: Session, now: datetime) -> None:
+    """Marks messages that were under way when the gateway stopped as lost. Called once, before it serves."""
+    session.execute(
+        update(MessageRow).where(MessageRow.replied_at.is_(None)).values(replied_at=now, state="lost", reply="")
+    )
+
+
+def latest(session: Session, team: str | None = None, most: int = 100) -> Sequence[MessageRow]:
+    """The newest messages, newest first; of one team: those it received and those its members sent."""
+    query = select(MessageRow).order_by(MessageRow.at.desc()).limit(most)
+    if team is not None:
+        query = query.where((MessageRow.receiver == team) | (MessageRow.sender_scope == f"team:{team}"))
+    return session.scalars(query).all()
+
+
+def of_correlation(session: Session, correlation_id: str) -> Sequence[MessageRow]:
+    """Every message of one piece of business, oldest first."""
+    query = select(MessageRow).where(MessageRow.correlation_id == correlation_id).order_by(MessageRow.at)
+    return session.scalars(query).all()

@@ -1,0 +1,95 @@
+"""What model calls cost: one row a call, and the sums people ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from memory import budgets
+from memory.gateway_tables import ReservationRow, UsageRow
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One model call as it ended. Money in micro-dollars, latency in milliseconds, `day` the UTC day that paid."""
+
+    day: str
+    at: datetime
+    team: str
+    member: str
+    model: str
+    purpose: str
+    run: str
+    tokens_in: int
+    tokens_out: int
+    usd_micro: int
+    latency_ms: int
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Total:
+    """Calls, tokens and micro-dollars of a selection of calls."""
+
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    usd_micro: int
+
+
+def record(session: Session, usage: Usage) -> None:
+    session.add(UsageRow(**vars(usage)))
+    session.flush()
+
+
+def close_expired(session: Session, now: datetime) -> list[Usage]:
+    """Turns reservations whose call never came back into spent money, with a usage row each; returns those rows."""
+    return [_close(session, row, now) for row in budgets.expired(session, now)]
+
+
+def spent_today(session: Session, now: datetime) -> dict[str, int]:
+    """Micro-dollars by team, today, money held for calls under way not included."""
+    query = (
+        select(UsageRow.team, func.sum(UsageRow.usd_micro))
+        .where(UsageRow.day == budgets.day_of(now))
+        .group_by(UsageRow.team)
+    )
+    return {team: int(micro) for team, micro in session.execute(query)}
+
+
+def total(session: Session, team: str | None = None, day: str | None = None, run: str | None = None) -> Total:
+    """All calls, or those of a team, a UTC day, a run."""
+    chosen: list[ColumnElement[bool]] = []
+    if team is not None:
+        chosen.append(UsageRow.team == team)
+    if day is not None:
+        chosen.append(UsageRow.day == day)
+    if run is not None:
+        chosen.append(UsageRow.run == run)
+    sums = (func.sum(UsageRow.tokens_in), func.sum(UsageRow.tokens_out), func.sum(UsageRow.usd_micro))
+    calls, *rest = session.execute(select(func.count(UsageRow.id), *sums).where(*chosen)).one()
+    tokens_in, tokens_out, micro = (int(value or 0) for value in rest)
+    return Total(calls, tokens_in, tokens_out, micro)
+
+
+def _close(session: Session, row: ReservationRow, now: datetime) -> Usage:
+    spent = budgets.settle(session, row.id, row.usd_micro, now)
+    usage = Usage(
+        day=row.day,
+        at=now,
+        team=row.team,
+        member=row.member,
+        model=row.model,
+        purpose=row.purpose,
+        run=row.run,
+        tokens_in=0,
+        tokens_out=0,
+        usd_micro=spent,
+        latency_ms=int((now - row.reserved_at).total_seconds() * 1000),
+        outcome="expired",
+    )
+    record(session, usage)
+    return usage

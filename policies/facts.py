@@ -1,0 +1,138 @@
+"""What the gate knows of a change. Pure data: whoever reads the world writes it down here, and rules look nowhere else.
+
+Times are UTC-aware. Money is whole micro-dollars (`usd_micro`; 1_000_000 is one dollar). A sha is 40 hex characters.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MICRO = 1_000_000
+"""Micro-dollars in a dollar."""
+
+
+class Frozen(BaseModel):
+    """Immutable, and refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Kind(StrEnum):
+    """What a change is, by what it touches."""
+
+    NEW_TEAM = "new_team"
+    CHANGE_TEAM = "change_team"
+    RETIRE_TEAM = "retire_team"
+    ROLLBACK_TEAM = "rollback_team"
+    LAW = "law"
+    PLATFORM = "platform"
+    MIXED = "mixed"
+
+
+class ChangedFile(Frozen):
+    """One path whose content or mode the merge would change. A rename is a removal and an addition."""
+
+    path: str
+    #: Git's six digits after the merge (`100644`); None if the file goes away.
+    mode: str | None
+    #: Bytes after the merge; 0 if the file goes away.
+    size: int = 0
+
+
+class SpecFacts(Frozen):
+    """What the rules need of a team's `team.yaml`."""
+
+    name: str
+    folder: str
+    framework: str
+    members: int
+    daily_budget_usd_micro: int
+    #: The tools every member asks for: (member, is the manager, tool).
+    tools: tuple[tuple[str, bool, str], ...] = ()
+
+
+class TeamFacts(Frozen):
+    """The one team folder a change touches, before and after the merge."""
+
+    zone: str
+    folder: str
+    #: Git tree of the folder; None where it does not exist.
+    tree_before: str | None
+    tree_after: str | None
+    spec_before: SpecFacts | None = None
+    spec_after: SpecFacts | None = None
+    #: Why `team.yaml` after the merge cannot be read or rendered; None if it can.
+    problem: str | None = None
+    #: How the folder after the merge differs from what the factory makes of its `team.yaml`.
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+    #: Trees of this very folder that were deployed and found healthy.
+    verified_trees: frozenset[str] = frozenset()
+    #: Other folders of the company that have the same name: (zone, folder).
+    namesakes: tuple[tuple[str, str], ...] = ()
+    #: What the team would cost in a month; None if nobody can say.
+    forecast_usd_micro_month: int | None = None
+
+    @property
+    def path(self) -> str:
+        return f"{self.zone}/{self.folder}"
+
+
+class Review(Frozen):
+    """What somebody said of one commit of the change."""
+
+    #: Login at the forge.
+    who: str
+    state: Literal["approved", "changes_requested", "commented", "dismissed"]
+    #: The commit the review is of.
+    commit: str
+    at: datetime
+    body: str = ""
+
+
+class Slot(Frozen):
+    """A place among the new teams a window has room for."""
+
+    #: The change it belongs to; None while its pull request is not open yet.
+    number: int | None
+    state: Literal["reserved", "consumed"]
+    #: When it was reserved or, once merged, consumed.
+    at: datetime
+
+
+class Facts(Frozen):
+    """A change, at one moment. A verdict on it holds for exactly (`head`, `base`, `policy_tree`)."""
+
+    number: int
+    state: Literal["open", "closed", "merged"]
+    draft: bool = False
+    #: The branch it comes from and the one it goes to.
+    branch: str
+    target: str
+    #: Login of the pull request's author.
+    author: str
+    #: Who had it opened: `team/member` or `person:<login>`; the author, where no intent is recorded.
+    requester: str
+    #: Whose wish it serves, if anybody's. May approve.
+    on_behalf_of: str | None = None
+    head: str
+    base: str
+    #: What the repository says of the same two refs; another value means that a branch moved while it was read.
+    head_in_repository: str
+    base_in_repository: str
+    policy_tree: str
+    #: Paths that conflict with the target; None if the two merge cleanly.
+    conflicts: tuple[str, ...] | None = None
+    files: tuple[ChangedFile, ...] = Field(default=())
+    team: TeamFacts | None = None
+    reviews: tuple[Review, ...] = ()
+    #: New teams reserved or merged, other changes' and this one's. The seed's are not in it.
+    slots: tuple[Slot, ...] = ()
+    #: Open changes of the same requester that are older than this one.
+    open_before: int = 0
+    read_at: datetime

@@ -1,0 +1,45 @@
+"""What kind of change it is, told from what it touches. Titles, labels and branch names have no say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from policies.facts import Facts, Kind
+
+LAW_FOLDER = "policies/"
+TEAM_ZONES = frozenset({"teams", "meta_teams"})
+#: Folders beside the teams that are no team's: not a matter of policy, or an agent's reach would be.
+PLATFORM_FOLDERS = frozenset({"runtime", "catalog"})
+
+
+def team_folder(path: str) -> tuple[str, str] | None:
+    """(zone, folder) if the path lies in a team's folder."""
+    parts = path.split("/")
+    if len(parts) < 3 or parts[0] not in TEAM_ZONES or parts[1] in PLATFORM_FOLDERS:
+        return None
+    return parts[0], parts[1]
+
+
+def touched_folders(paths: Iterable[str]) -> set[tuple[str, str] | None]:
+    """The team folders touched; None among them if anything else is."""
+    return {team_folder(path) for path in paths}
+
+
+def kind_of(facts: Facts) -> Kind:
+    """The kind; `MIXED` if the change is of several at once, `PLATFORM` if of none of the others."""
+    law = [file.path.startswith(LAW_FOLDER) for file in facts.files]
+    if law and all(law):
+        return Kind.LAW
+    folders = touched_folders(file.path for file in facts.files)
+    if any(law) or len(folders) > 1:
+        return Kind.MIXED
+    folder = next(iter(folders), None)
+    if folder is None or facts.team is None or (facts.team.zone, facts.team.folder) != folder:
+        return Kind.PLATFORM
+    if facts.team.tree_before is None:
+        return Kind.NEW_TEAM
+    if facts.team.tree_after is None:
+        return Kind.RETIRE_TEAM
+    if facts.team.tree_after in facts.team.verified_trees:
+        return Kind.ROLLBACK_TEAM
+    return Kind.CHANGE_TEAM

@@ -1,0 +1,37 @@
+"""Dollars as people write them, micro-dollars as code counts them."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from policies.facts import MICRO
+
+MOST_USD = 1_000_000_000
+
+
+def usd_micro(value: object) -> int:
+    """Whole micro-dollars in a number of dollars (`10`, `0.25`, `"12.34"`). Raises `ValueError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError("write an amount in US dollars, such as 10 or 0.25")  # noqa: TRY004 (pydantic reports ValueErrors)
+    try:
+        micro = Decimal(str(value)) * MICRO
+    except InvalidOperation as error:
+        raise ValueError("write an amount in US dollars, such as 10 or 0.25") from error
+    if not micro.is_finite() or micro < 0 or micro > MOST_USD * MICRO:
+        raise ValueError(f"an amount is between 0 and {MOST_USD} US dollars")
+    if micro != int(micro):
+        raise ValueError("an amount has at most six decimals")
+    return int(micro)
+
+
+def dollars(micro: int) -> str:
+    """`$12.34`; with the digits it takes if there are fewer than two or more than that."""
+    cents, rest = divmod(micro, MICRO // 100)
+    return f"${cents // 100}.{cents % 100:02d}" if not rest else f"${Decimal(micro) / MICRO}"
+
+
+Usd = Annotated[int, BeforeValidator(usd_micro)]
+"""An amount that is dollars in a policy file and micro-dollars in the model."""

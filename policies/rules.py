@@ -1,0 +1,26 @@
+"""All rules, in the order in which the verdict shows them. A rule is a function of the case, and of nothing else."""
+
+from __future__ import annotations
+
+from policies import content_rules, limit_rules, people_rules
+from policies.case import Rule
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("refs", content_rules.refs),
+    ("fresh", content_rules.fresh),
+    ("mergeable", content_rules.mergeable),
+    ("paths", content_rules.paths),
+    ("authority", people_rules.authority),
+    ("sizes", content_rules.sizes),
+    ("spec", content_rules.spec),
+    ("rerender", content_rules.rerender),
+    ("free_name", content_rules.free_name),
+    ("tools", content_rules.tools),
+    ("new_teams", limit_rules.new_teams),
+    ("cooldown", limit_rules.cooldown),
+    ("open_changes", limit_rules.open_changes),
+    ("daily_budget", limit_rules.daily_budget),
+    ("forecast", limit_rules.forecast),
+    ("objections", people_rules.objections),
+    ("approvals", people_rules.approvals),
+)

@@ -1,0 +1,138 @@
+"""One held MCP session a member: opening one a call costs four requests instead of one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import httpx
+import mcp.types
+from mcp.client.session import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+T = TypeVar("T")
+
+CALL_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True)
+class _Held:
+    session: ClientSession
+    closing: asyncio.Event
+    keeper: asyncio.Task[None]
+
+
+class ToolSessions:
+    """Sessions are opened at first use and dropped after a failed call, so that the next call opens a new one.
+
+    The SDK wants a session opened and closed by the same task: each has a keeper that does nothing else.
+    """
+
+    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+        self._url = url
+        self._tls = tls
+        self._held: dict[str, _Held] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def list_tools(self, member: str, token: str) -> list[mcp.types.Tool]:
+        async def all_pages(session: ClientSession) -> list[mcp.types.Tool]:
+            tools: list[mcp.types.Tool] = []
+            cursor: str | None = None
+            while True:
+                page = await session.list_tools(params=mcp.types.PaginatedRequestParams(cursor=cursor))
+                tools += page.tools
+                if not (cursor := page.nextCursor):
+                    return tools
+
+        return await self._with_session(member, token, all_pages)
+
+    async def call_tool(
+        self, member: str, token: str, tool: str, arguments: dict[str, Any]
+    ) -> mcp.types.CallToolResult:
+        return await self._with_session(member, token, lambda session: session.call_tool(tool, arguments))
+
+    async def aclose(self) -> None:
+        for member in list(self._held):
+            await self._drop(member)
+
+    async def _with_session(self, member: str, token: str, use: Callable[[ClientSession], Awaitable[T]]) -> T:
+        held = await self._session(member, token)
+        using = asyncio.ensure_future(use(held.session))
+        try:
+            # A request that the server refuses ends the keeper and not the call: wait for whichever comes first.
+            async with asyncio.timeout(CALL_TIMEOUT):
+                await asyncio.wait({using, held.keeper}, return_when=asyncio.FIRST_COMPLETED)
+            return using.result() if using.done() else _broken(held)
+        except mcp.McpError:
+            raise
+        except BaseException:
+            await self._drop(member)
+            raise
+        finally:
+            using.cancel()
+
+    async def _session(self, member: str, token: str) -> _Held:
+        async with self._locks.setdefault(member, asyncio.Lock()):
+            held = self._held.get(member)
+            if held is None or held.keeper.done():
+                held = self._held[member] = await self._open(token)
+            return held
+
+    async def _open(self, token: str) -> _Held:
+        opened: asyncio.Future[ClientSession] = asyncio.get_running_loop().create_future()
+        closing = asyncio.Event()
+        keeper = asyncio.create_task(self._keep(token, opened, closing))
+        await asyncio.wait({opened, keeper}, return_when=asyncio.FIRST_COMPLETED)
+        if not opened.done():
+            keeper.result()
+            raise ConnectionError("the session ended before it began")
+        return _Held(opened.result(), closing, keeper)
+
+    async def _keep(self, token: str, opened: asyncio.Future[ClientSession], closing: asyncio.Event) -> None:
+        try:
+            async with (
+                httpx.AsyncClient(
+                    verify=self._tls,
+                    headers={"Authorization": f"Bearer {token}"},
+                    timeout=httpx.Timeout(CALL_TIMEOUT, connect=5.0),
+                    trust_env=False,
+                    event_hooks={"response": [_read_refusal]},
+                ) as http,
+                streamable_http_client(self._url, http_client=http) as (read, write, _),
+                ClientSession(read, write) as session,
+            ):
+                await session.initialize()
+                opened.set_result(session)
+                await closing.wait()
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+    async def _drop(self, member: str) -> None:
+        if held := self._held.pop(member, None):
+            held.closing.set()
+            with contextlib.suppress(httpx.HTTPError, OSError, mcp.McpError):
+                await held.keeper
+
+
+async def _read_refusal(response: httpx.Response) -> None:
+    """The SDK streams answers and drops the words of a refusal; the model should see them."""
+    if response.is_error:
+        await response.aread()
+
+
+def _broken(held: _Held) -> NoReturn:
+    """Raises what ended the session."""
+    held.keeper.result()
+    raise ConnectionError("the gateway closed the session")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error inside the task groups that the SDK wraps it in."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
