@@ -1,8 +1,8 @@
 """`./elf test`: format, lint, types, import contracts, the fixpoint, tests. What did not run did not pass.
 
-    ./elf test            everything
-    ./elf test --quick    without the tests that start a whole company
-    ./elf test -k words   arguments for pytest, after the other checks are skipped
+./elf test            everything
+./elf test --quick    without the tests that start a whole company
+./elf test -k words   arguments for pytest, after the other checks are skipped
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def _run(name: str, command: list[str]) -> int:
     began = time.monotonic()
     sys.stderr.write(f"== {name}\n")
     # No setting of the person's (keys, homes, ports) may reach a test.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ELF_", "OPENAI_", "ANTHROPIC_"))}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("ELF_", "OPENAI_", "ANTHROPIC_"))
+    }
     environment |= {key: os.environ[key] for key in ("ELF_GOLDEN",) if key in os.environ}
     environment |= {"PYTHONPATH": str(ROOT), "CREWAI_TRACING_ENABLED": "false", "OTEL_SDK_DISABLED": "true"}
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -99,7 +100,11 @@ def _welcome(settings: Settings, home: Home, console: Console, *, detach: bool) 
 
 def _attend(process: subprocess.Popen[bytes], console: Console) -> int:
     """Stays until the kernel ends; Ctrl-C and SIGTERM end it in order."""
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    signal.signal(signal.SIGTERM, pass_on)
     try:
         status = process.wait()
     except KeyboardInterrupt:

@@ -91,6 +91,17 @@ def opened(session: Session, key: str, number: int) -> bool:
     return True
 
 
+def withdraw(session: Session, key: str) -> bool:
+    """Forgets an intent that never became a pull request, and frees its slot; False if there is none to forget."""
+    row = session.get(IntentRow, key)
+    if row is None or row.number is not None:
+        return False
+    session.delete(row)
+    slots.forget(session, key)
+    session.flush()
+    return True
+
+
 def older_open(session: Session, requester: str, before: int | None) -> int:
     """How many changes that this requester asked for have not ended: those numbered below `before`, or all of them."""
     rows = session.scalars(select(IntentRow.number).where(IntentRow.requester == requester, _has_not_ended()))

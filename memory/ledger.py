@@ -87,6 +87,12 @@ def head(session: Session) -> Head:
     return Head(last.seq, last.hash) if last else Head(0, GENESIS)
 
 
+def latest(session: Session, most: int) -> list[AuditRow]:
+    """The last rows, oldest first."""
+    rows = session.scalars(select(AuditRow).order_by(AuditRow.seq.desc()).limit(most))
+    return sorted(rows, key=lambda row: row.seq)
+
+
 def verify(session: Session, anchors: tuple[Head, ...] = ()) -> Report:
     """Recomputes the chain and compares it with anchored heads; names the first row that does not hold."""
     expected = {anchor.seq: anchor.hash for anchor in anchors}

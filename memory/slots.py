@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, and_, func, insert, literal, or_, select, update
+from sqlalchemy import CursorResult, and_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -67,6 +67,11 @@ def take_turns(session: Session, scope: str) -> None:
 def numbered(session: Session, key: str, number: int) -> None:
     """Tells the slot its pull request."""
     session.execute(update(SlotRow).where(SlotRow.key == key).values(number=number))
+
+
+def forget(session: Session, key: str) -> None:
+    """There will be no change under this key: its place is free."""
+    session.execute(delete(SlotRow).where(SlotRow.key == key, SlotRow.state == "reserved"))
 
 
 def consume(session: Session, number: int, now: datetime) -> None:

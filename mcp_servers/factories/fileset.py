@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PATH = re.compile(r"^[a-z0-9_][a-z0-9_.-]*(/[a-z0-9_][a-z0-9_.-]*)*$", re.IGNORECASE)
-_MARK = ".rendered"
-
 REGULAR, EXECUTABLE = 0o100644, 0o100755
 
 
@@ -68,25 +66,29 @@ class NotOurs(Exception):
     """The folder holds something this factory did not put there. Its text says what to do."""
 
 
-def write(fileset: FileSet, out: Path) -> None:
-    """Writes the files into `out`, replacing what an earlier `write` left there and nothing else.
+def write(fileset: FileSet, out: Path, *, replacing: FileSet | None = None) -> None:
+    """Writes the files into `out`, a new folder, an empty one, or one that holds exactly what was rendered before.
 
-    A folder that has other files in it is refused with `NotOurs`, and stays as it is.
+    `replacing` is that earlier rendering, whose files may be changed and removed; without it only `fileset` itself counts
+    as rendered. A folder with anything else in it is refused with `NotOurs` and stays as it is.
     """
-    mark = out / _MARK
-    ours: set[str] = set(mark.read_text(encoding="utf-8").splitlines()) if mark.is_file() else set()
-    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir() or path.is_symlink()}
-    if strangers := sorted(found - ours - {_MARK}):
+    known = replacing or fileset
+    found = sorted(path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
+    found = [path for path in found if path.suffix != ".pyc"]
+    if strangers := [path for path in found if not _is_one_of(path, path.relative_to(out).as_posix(), known)]:
+        names = ", ".join(path.relative_to(out).as_posix() for path in strangers[:3])
         raise NotOurs(
-            f"{out} already holds files this factory did not write ({', '.join(strangers[:3])}); "
-            "choose an empty folder or a new one"
+            f"{out} already holds what this factory did not write ({names}); choose an empty folder or a new one"
         )
-    for path in sorted(ours & found):
-        (out / path).unlink()
-    for path, file in fileset.files.items():
-        target = out / path
+    for path in found:
+        if path.relative_to(out).as_posix() not in fileset:
+            path.unlink()
+    for name, file in fileset.files.items():
+        target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.content)
         target.chmod(file.mode & 0o777)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text("".join(f"{path}\n" for path in fileset), encoding="utf-8")
+
+
+def _is_one_of(path: Path, name: str, known: FileSet) -> bool:
+    return not path.is_symlink() and path.is_file() and name in known and path.read_bytes() == known[name]

@@ -42,7 +42,7 @@ class Forecast:
     basis: tuple[str, ...]
 
 
-def forecast(spec: TeamSpec, prices: Mapping[str, Price], assumed: Assumptions = Assumptions()) -> Forecast:  # noqa: B008 (frozen)
+def forecast(spec: TeamSpec, prices: Mapping[str, Price], assumed: Assumptions = Assumptions()) -> Forecast:
     """The cost of a month of `DAYS` days. `prices` has a price for each model of the spec, else `UnknownPrice`."""
     by_model: dict[str, int] = {}
     for name, calls in calls_a_request(spec, assumed).items():

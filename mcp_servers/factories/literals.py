@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from decimal import Decimal
 
-from teams.spec import MODEL_PATTERN, NAME_PATTERN, PLACEMENT_PATTERN
+from teams.spec import MODEL_PATTERN, NAME_PATTERN, PLACEMENT_PATTERN, TOOL_PATTERN, Member
 
 LINE = 120
 
@@ -48,6 +50,38 @@ def module(value: str) -> Literal:
     return Literal(name(value).replace("-", "_"))
 
 
+def package(value: str) -> Literal:
+    """A folder that is a Python package (`marketing_team`, `meta_teams`)."""
+    if not value.isidentifier() or not value.isascii():
+        raise Unescaped(f"{value!r:.60} is not a package name")
+    return Literal(value)
+
+
+def tool(value: str) -> Literal:
+    """A tool's name at the gateway."""
+    if not re.fullmatch(TOOL_PATTERN, value):
+        raise Unescaped(f"{value!r:.60} is not a tool's name")
+    return Literal(value)
+
+
+def number(value: int) -> Literal:
+    return Literal(f"{value:d}")
+
+
+def usd(value: Decimal) -> Literal:
+    return Literal(f"{abs(value):.2f}")
+
+
+def sort_modules(members: tuple[Member, ...]) -> list[Member]:
+    """In the order in which ruff sorts import statements: digits as numbers, those with a leading zero as text."""
+
+    def key(member: Member) -> list[tuple[bool, int, str]]:
+        parts = re.findall(r"\d+|\D+", member.name.replace("-", "_"))
+        return [(not part.isdigit(), 0 if part[0] == "0" or not part.isdigit() else int(part), part) for part in parts]
+
+    return sorted(members, key=key)
+
+
 def md(value: str) -> Literal:
     """Text as one paragraph of Markdown that shows the text: no markup, no link, no mention, no HTML."""
     flat = " ".join(value.split())
@@ -67,9 +101,7 @@ def py(value: str, indent: int = 0, before: str = "", after: str = ",") -> Liter
     if indent + len(before) + len(whole) + len(after) <= LINE:
         return Literal(before + whole + after)
     room = LINE - indent - 4
-    parts = _parts(value, room)
-    if len(parts) == 1:
-        parts = _parts(value, room - 40)
+    parts = [value] if len(whole) <= room else _parts(value, room)
     pad = " " * indent
     lines = "".join(f"{pad}    {_quoted(part)}\n" for part in parts)
     return Literal(f"{before}(\n{lines}{pad}){after}")
@@ -123,3 +155,7 @@ def _fitting(word: str, room: int) -> list[str]:
         return [word]
     width = (room - 2) // 10
     return [word[start : start + width] for start in range(0, len(word), width)]
+
+
+#: What templates may call, by its name.
+FILTERS: tuple[Callable[..., object], ...] = (name, module, package, tool, number, usd, md, py, py_tuple, sort_modules)

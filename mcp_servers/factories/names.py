@@ -15,9 +15,13 @@ _WORDS = 3
 _ENDING = "-team"
 
 _FILLER = frozenset(
-    """a an and are as at be build by can could create do does for from get give have help hire i in into is it its
-    like make me my need needs new now of on our own please should so some someone somebody something set start team teams that
-    the their them they this those to up us want wants we what which who will with would you your""".split()
+    re.findall(
+        r"\w+",
+        """a an and are as at be build by can could create do does for from get give have help hire i in into is it its
+        like make me my need needs new now of on our own please should so some someone somebody something set start
+        team teams that the their them they this those to up us want wants we what which who will with would you your
+        """,
+    )
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -72,11 +72,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "name": literals.name,
-        "module": literals.module,
-        "md": literals.md,
-        "py": literals.py,
-        "py_tuple": literals.py_tuple,
-    }
+    filters: dict[str, Any] = environment.filters  # pyright: ignore[reportAssignmentType] (jinja's type lists its own)
+    for function in literals.FILTERS:
+        filters[function.__name__] = function
     return environment

@@ -180,38 +180,31 @@ class Door:
         return len(lost)
 
     def _reserve(self, caller: Caller, ask: ModelAsk) -> tuple[str, int]:
-        """Grant, price and budget in one transaction with its ledger entry; the reservation and the amount held."""
+        """Grant, price, budget; the reservation and the amount held. The ledger entry is in the transaction of the hold."""
         now, reservation = self.clock(), self.new_id()
         detail: dict[str, Any] = {"asked": ask.asked, "purpose": ask.purpose, "run": ask.run}
         detail |= {"request_sha256": ask.request_sha256, "reservation": reservation}
-        refused: Refused | None = None
-        held = 0
+        try:
+            self.grants.check_model(caller, ask.asked)
+            held = self.prices.upper_bound(ask.link, ask.tokens_in, ask.tokens_out)
+        except Refused as refused:
+            self._record(caller, "model.call", ask.link.name, "refused", detail | {"why": refused.message}, None)
+            raise
+        detail |= {"held_usd_micro": held, "price": self.prices.basis(ask.link)}
+        limits, lifetime = self._allowance.limits(caller), ask.timeout + GRACE
+        hold = budgets.Hold(
+            reservation, caller.team, caller.member, ask.link.name, ask.purpose, ask.run, held, lifetime
+        )
+        over: budgets.OverBudget | None = None
         with self._database.begin() as session:
             try:
-                self.grants.check_model(caller, ask.asked)
-                held = self.prices.upper_bound(ask.link, ask.tokens_in, ask.tokens_out)
-                detail |= {"held_usd_micro": held, "price": self.prices.basis(ask.link)}
-                hold = budgets.Hold(
-                    reservation,
-                    caller.team,
-                    caller.member,
-                    ask.link.name,
-                    ask.purpose,
-                    ask.run,
-                    held,
-                    ask.timeout + GRACE,
-                )
-                budgets.reserve(session, hold, self._allowance.limits(caller), now)
-            except budgets.OverBudget as over:
-                refused = Refused("over_budget", str(over), over.opens_at)
-            except Refused as no:
-                refused = no
-            if refused is not None:
-                detail |= {"why": refused.message}
-            outcome = "refused" if refused else "allowed"
+                budgets.reserve(session, hold, limits, now)
+            except budgets.OverBudget as error:
+                over, detail = error, detail | {"why": str(error)}
+            outcome = "refused" if over else "allowed"
             ledger.append(session, ledger.Entry(caller.address, "model.call", ask.link.name, outcome, now, detail))
-        if refused is not None:
-            raise refused
+        if over is not None:
+            raise Refused("over_budget", str(over), over.opens_at) from over
         return reservation, held
 
     def _settle(

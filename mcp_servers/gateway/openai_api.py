@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
@@ -81,10 +82,15 @@ async def _answered(door: Door, make: Callable[[], Awaitable[Response]]) -> Resp
 
 async def _list(door: Door, models: Models, request: Request) -> Response:
     caller = await door.identify(request.headers.get("authorization"))
-    names = sorted(door.grants.models(caller)) if caller.kind == "member" else models.names()
-    usable = [name for name in names if models.usable(name, door.prices)]
+    # In a worker thread: what a deployed spec says may come from the database.
+    usable = await to_thread.run_sync(_usable, door, models, caller)
     data = [{"id": name, "object": "model", "created": 0, "owned_by": models.resolve(name).provider} for name in usable]
     return JSONResponse({"object": "list", "data": data})
+
+
+def _usable(door: Door, models: Models, caller: Caller) -> list[str]:
+    names = sorted(door.grants.models(caller)) if caller.kind == "member" else models.names()
+    return [name for name in names if models.usable(name, door.prices)]
 
 
 async def _chat(door: Door, models: Models, request: Request) -> Response:

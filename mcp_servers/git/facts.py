@@ -10,9 +10,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from mcp_servers.git.changes import Change, Review
-from mcp_servers.git.factory import Factory
+from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
 from policies import facts, law
@@ -162,7 +163,7 @@ def _rendered(repository: Repository, factory: Factory, tree: str, team: TeamFac
     """The facts, with what the factory makes of the folder's `team.yaml`."""
     try:
         spec = _spec(repository, factory, tree, team.path)
-        expected = factory.render(spec, team.zone)
+        expected = factory.render(spec, cast(Zone, team.zone))
         month = factory.forecast(spec)
     except Exception as error:  # noqa: BLE001 (whatever the factory does with a stranger's text, it is the text's problem)
         return team.model_copy(update={"problem": f"{type(error).__name__}: {str(error)[:1000]}"})

@@ -18,6 +18,7 @@ from urllib3.util import Retry
 from mcp_servers.git.changes import (
     STATUS_DESCRIPTION_LIMIT,
     Change,
+    ChangesError,
     ChangeState,
     Comment,
     HeadMoved,
@@ -178,8 +179,8 @@ class GitHubChanges:
                 pull = repository.get_pull(number)
                 done = pull.merge(rest.strip(), commit_title=title, merge_method="merge", sha=expected_head)
                 return done.sha
-        except (NotMergeable, HeadMoved):
-            return self._merged_before(number, expected_head)
+        except (NotMergeable, HeadMoved) as refusal:
+            return self._merged_before(number, expected_head, refusal)
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -220,14 +221,14 @@ class GitHubChanges:
                 raise
             return pull
 
-    def _merged_before(self, number: int, expected_head: str) -> str:
-        """Called while a refusal to merge is being handled: the merge commit if it is merged at that head, else the refusal."""
+    def _merged_before(self, number: int, expected_head: str, refusal: ChangesError) -> str:
+        """After a refusal to merge: the merge commit if the change is merged at that head already, else the refusal."""
         change = self.get(number)
         if change.state == "merged" and change.head == expected_head and change.merge_commit:
             return change.merge_commit
         if change.head != expected_head:
-            raise HeadMoved(f"change {number} is at {change.head} now, not at {expected_head}; evaluate it again")
-        raise  # noqa: PLE0704 - the refusal that the caller is handling
+            raise HeadMoved(f"change {number} is at {change.head} now, not at {expected_head}; evaluate it again") from refusal
+        raise refusal
 
     @contextmanager
     def _repository(self) -> Generator[GitHubRepository, None, None]:

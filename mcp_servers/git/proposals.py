@@ -76,6 +76,8 @@ def _environment(remote: Remote, folder: Path) -> dict[str, str]:
     settings = [
         *(tuple(setting.split("=", 1)) for setting in SETTINGS),
         ("credential.helper", ""),
+        ("core.fsync", "none"),
+        ("maintenance.auto", "false"),
         ("http.followRedirects", "false"),
         (f"http.{remote.url}.extraHeader", f"Authorization: Basic {credential}"),
     ]

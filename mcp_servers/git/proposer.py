@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
+from mcp_servers.factories.spec_files import BadSpec, parse_spec
 from mcp_servers.git import facts as reading
 from mcp_servers.git import proposal_page as page
-from mcp_servers.git.changes import Change, Changes, Proposal
-from mcp_servers.git.factory import Factory
+from mcp_servers.git.changes import Change, Changes, HandsOff, NotAllowed, Proposal, Refused
+from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.repository import Repository
 from memory import changes as remembered
@@ -30,7 +29,7 @@ from policies.kinds import TEAM_ZONES
 from policies.verdict import Outcome, Verdict
 from teams.spec import TeamSpec, printable
 
-ZONE = "teams"
+ZONE: Zone = "teams"
 #: Rules whose "not now" is said before a proposal is made rather than after it.
 _PRECONDITIONS = frozenset({"open_changes"})
 _MAX_TEXT = 2000
@@ -230,7 +229,7 @@ class Proposer:
         if intent.number is not None:
             change = self._changes.get(intent.number)
         else:
-            change = self._changes.propose(self._proposal(intent))
+            change = self._opened(intent)
             with self._database.begin() as session:
                 if remembered.opened(session, intent.key, change.number):
                     detail = {"head": change.head, "branch": change.branch, "url": change.url}
@@ -244,6 +243,20 @@ class Proposer:
         with self._database.read() as session:
             judged = remembered.last_verdict(session, change.number)
         return Proposed(change, Verdict.from_dict(judged.verdict) if judged else None)
+
+    def _opened(self, intent: Intent) -> Change:
+        """The pull request on the intent's branch. If it can never be opened, the intent and its slot are taken back."""
+        try:
+            return self._changes.propose(self._proposal(intent))
+        except (HandsOff, NotAllowed, Refused) as error:
+            with self._database.begin() as session:
+                if remembered.withdraw(session, intent.key):
+                    detail = {"branch": intent.branch, "reason": str(error)[:2000]}
+                    entry = ledger.Entry(
+                        intent.requester, "change.withdraw", intent.subject, "failed", self._now(), detail
+                    )
+                    ledger.append(session, entry)
+            raise
 
     def _proposal(self, intent: Intent) -> Proposal:
         """The same bytes for the same intent, as long as the factory is the same."""
@@ -289,13 +302,9 @@ class Proposer:
 
 def _checked_spec(spec: Mapping[str, Any]) -> TeamSpec:
     try:
-        return TeamSpec.model_validate(spec)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        reasons = [
-            f"spec: {'.'.join(str(step) for step in it['loc']) or 'team'}: {it['msg'][:300]}" for it in found[:20]
-        ]
-        raise Refusal(*reasons) from error
+        return parse_spec(dict(spec))
+    except BadSpec as error:
+        raise Refusal(*(f"spec: {reason}" for reason in error.errors[:20])) from error
 
 
 def _text(name: str, text: str) -> str:

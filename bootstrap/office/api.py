@@ -1,0 +1,138 @@
+"""The office over HTTP, for the command line and the pages. Every route asks for the operator's token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from bootstrap.office.office import Office, UnknownTeam
+from mcp_servers.gateway.identity import Identity
+from mcp_servers.gateway.refusals import Refused
+from mcp_servers.git.changes import ChangesError, UnknownChange
+from teams.messages import MAX_TEXT, Text
+from teams.runtime.gateway_client import GatewayError
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Say(_Body):
+    text: Text
+
+
+class Ask(_Body):
+    team: str = Field(max_length=40)
+    text: Text
+
+
+class Approve(_Body):
+    head: str = Field(default="", pattern="^([0-9a-f]{40})?$")
+    why: str = Field(default="", max_length=2000)
+
+
+class Reject(_Body):
+    why: Text
+
+
+def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
+    """The app to mount at /api. Errors are `{"error": sentence}`."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    def person(request: Request) -> None:
+        caller = identity.identify(request.headers.get("authorization"), now())
+        if caller.kind != "person":
+            raise Refused("not_allowed", "Only a person may come to the office.")
+
+    router = APIRouter(dependencies=[Depends(person)])
+
+    @router.post("/say")
+    async def say(body: Say) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return await office.say(body.text)
+
+    @router.post("/ask")
+    async def ask(body: Ask) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return await office.ask(body.team, body.text)
+
+    @router.get("/changes")
+    def changes(state: Literal["open", "all"] = "open") -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return {"changes": office.changes(state)}
+
+    @router.get("/changes/{number}")
+    def change(number: int) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.change(number)
+
+    @router.post("/changes/{number}/approve")
+    def approve(number: int, body: Approve) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.approve(number, body.head, body.why)
+
+    @router.post("/changes/{number}/reject")
+    def reject(number: int, body: Reject) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.reject(number, body.why)
+
+    @router.get("/status")
+    def status() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.status()
+
+    @router.get("/teams")
+    def teams() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.company()
+
+    @router.get("/log/{team}")
+    def log(team: str, lines: Annotated[int, Query(ge=1, le=2000)] = 60) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.log(team, lines)
+
+    @router.get("/costs")
+    def costs() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.costs()
+
+    @router.get("/audit/verify")
+    def verify() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.verify_audit()
+
+    @router.get("/audit")
+    def audit(lines: Annotated[int, Query(ge=1, le=1000)] = 40) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.audit(lines)
+
+    app.include_router(router)
+    _answer_errors(app)
+    return app
+
+
+def _answer_errors(app: FastAPI) -> None:
+    def answer(status: int, sentence: str) -> JSONResponse:
+        return JSONResponse({"error": sentence}, status)
+
+    @app.exception_handler(Refused)
+    def refused(_request: Request, error: Refused) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(401 if error.code == "unauthenticated" else 403, error.message)
+
+    @app.exception_handler(UnknownTeam)
+    def unknown_team(_request: Request, error: UnknownTeam) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(404, str(error))
+
+    @app.exception_handler(ChangesError)
+    def changes(_request: Request, error: ChangesError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(404 if isinstance(error, UnknownChange) else 409, str(error))
+
+    @app.exception_handler(GatewayError)
+    def gateway(_request: Request, error: GatewayError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(502, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        if first["type"] == "string_too_long":
+            return answer(
+                422, f"{where}: too long; at most {MAX_TEXT} characters. Say it shorter, or attach a reference."
+            )
+        if first["type"] in {"string_too_short", "missing"}:
+            return answer(422, f"{where or 'body'}: it is empty; say what you want.")
+        return answer(422, f"{where or 'body'}: {first['msg'].removeprefix('Value error, ')}")

@@ -1,0 +1,260 @@
+"""The office: what people ask of the company, answered from facts. The web pages, the command line and the tests all come through here."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import anyio.to_thread
+
+from bootstrap.office.describe import Teams
+from mcp_servers.cluster.port import Cluster
+from mcp_servers.git.anchors import anchors
+from mcp_servers.git.changes import Change, Changes
+from mcp_servers.git.merge_desk import Closed, Merged, MergeDesk, NotYet
+from mcp_servers.git.repository import Repository
+from mcp_servers.git.server import describe
+from memory import budgets, cost_views, ledger, messages, registry
+from memory.session import Database
+from teams.messages import Envelope, PersonMessage, Reply, TaskAssignment, Utterance
+from teams.runtime.gateway_client import Gateway
+
+PERSON, LOGIN = "person:owner", "owner"
+CEO_TEAM = registry.EXECUTIVE
+#: Earlier turns the CEO is shown with a message.
+REMEMBERED_TURNS = 6
+_TURN_LENGTH = 2000
+
+log = logging.getLogger(__name__)
+
+
+class UnknownTeam(LookupError):
+    """There is no such living team."""
+
+
+@dataclass
+class Office:
+    """`person` speaks to the gateway as the person; `gate` reads changes; `notice` wakes the reconciler."""
+
+    database: Database
+    cluster: Cluster
+    repository: Repository
+    teams: Teams
+    desk: MergeDesk
+    gate: Changes
+    person: Gateway
+    model_name: Callable[[], str]
+    notice: Callable[[], None]
+    now: Callable[[], datetime]
+
+    # --- talking ---
+
+    async def say(self, text: str) -> dict[str, Any]:
+        """The person's message to the CEO, the answer, and what is really there of what it speaks of."""
+        history = await anyio.to_thread.run_sync(self._history)
+        message = PersonMessage(text=text, history=history)
+        envelope = Envelope(kind="person_message", correlation_id=f"say-{uuid4().hex}", payload=message)
+        reply = await self.person.send(LOGIN, CEO_TEAM, text, envelope)
+        evidence = await anyio.to_thread.run_sync(lambda: self._evidence(reply))
+        return {
+            "answer": reply.text,
+            "state": reply.state,
+            "rehearsal": self.model_name() == "rehearsal",
+            "correlation_id": envelope.correlation_id,
+            "evidence": evidence,
+        }
+
+    async def ask(self, team: str, text: str) -> dict[str, Any]:
+        """Work for one team, and its answer. Raises `UnknownTeam`."""
+
+        def known() -> bool:
+            with self.database.read() as session:
+                return registry.team(session, team) is not None
+
+        if not await anyio.to_thread.run_sync(known):
+            raise UnknownTeam(f"there is no team named '{team[:40]}'; ./elf teams lists them")
+        task = TaskAssignment(text=text)
+        envelope = Envelope(kind="task", correlation_id=f"ask-{uuid4().hex}", payload=task)
+        reply = await self.person.send(LOGIN, team, text, envelope)
+        return {
+            "team": team,
+            "answer": reply.text,
+            "state": reply.state,
+            "rehearsal": self.model_name() == "rehearsal",
+            "correlation_id": envelope.correlation_id,
+        }
+
+    def _history(self) -> tuple[Utterance, ...]:
+        """The last turns of the person and the CEO, oldest first."""
+        with self.database.read() as session:
+            rows = [
+                row
+                for row in messages.latest(session, CEO_TEAM, most=REMEMBERED_TURNS * 3)
+                if row.sender == PERSON and row.receiver == CEO_TEAM and row.answer
+            ]
+        turns = sorted(rows, key=lambda row: row.at)[-REMEMBERED_TURNS:]
+        return tuple(
+            Utterance(speaker=speaker, text=words[:_TURN_LENGTH])
+            for row in turns
+            for speaker, words in (("person", row.text), ("ceo", row.answer or ""))
+            if words.strip()
+        )
+
+    def _evidence(self, reply: Reply) -> list[dict[str, Any]]:
+        """For each thing the CEO's team did: what the company's own records say of it now."""
+        found: list[dict[str, Any]] = []
+        for effect in _effects(reply):
+            result = effect.get("result") or {}
+            data = result.get("data") or {}
+            number = data.get("change")
+            if isinstance(number, int | float) and number:
+                change = describe(self.gate.get(int(number)), self.database)
+                verdict = change["verdict"]["outcome"] if change["verdict"] else "not judged yet"
+                text = f"change #{change['number']} is {change['state']} ({change['branch']}), verdict: {verdict}"
+                found.append({"kind": "change", "change": change["number"], "team": data.get("team"), "text": text})
+            else:
+                text = f"{effect.get('team')} answered: {result.get('state')}"
+                found.append(
+                    {"kind": "message", "team": effect.get("team"), "text": text, "outcome": data.get("outcome")}
+                )
+        return found
+
+    # --- changes ---
+
+    def changes(self, state: str) -> list[dict[str, Any]]:
+        listed = self.gate.open() if state == "open" else self.gate.all()
+        return [describe(change, self.database) for change in listed]
+
+    def change(self, number: int) -> dict[str, Any]:
+        """One change with its text and its files. Raises `UnknownChange`."""
+        change = self.gate.get(number)
+        return describe(change, self.database) | {"body": change.body, "files": self._files(change)}
+
+    def approve(self, number: int, head: str, why: str) -> dict[str, Any]:
+        """Approves exactly `head` (empty: what is there now) and merges if the law then allows it."""
+        seen = head or self.gate.get(number).head
+        result = self.desk.approve(number, PERSON, seen, why)
+        self.notice()
+        return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
+
+    def reject(self, number: int, why: str) -> dict[str, Any]:
+        result = self.desk.reject(number, PERSON, why)
+        return self._decided(number, result, {})
+
+    def _decided(self, number: int, result: Merged | NotYet | Closed, words: dict[type, str]) -> dict[str, Any]:
+        change = describe(self.gate.get(number), self.database)
+        text = f"Change #{number}: {words.get(type(result), 'closed')}."
+        if isinstance(result, Merged):
+            text += f" Main is at {result.commit[:12]}; the team is being deployed."
+        return {
+            "number": number,
+            "text": text,
+            "merged": isinstance(result, Merged),
+            "state": change["state"],
+            "commit": change["merge_commit"],
+            "verdict": result.verdict.to_dict() if isinstance(result, NotYet) else change["verdict"],
+        }
+
+    def _files(self, change: Change) -> list[dict[str, str]]:
+        base = "main" if change.merge_commit is None else f"{change.merge_commit}^"
+        return [{"status": one.status, "path": one.path} for one in self.repository.changes(base, change.head)]
+
+    # --- looking ---
+
+    def status(self) -> dict[str, Any]:
+        teams = self.teams.all(self.now())
+        confinements = sorted({team["confinement"] for team in teams if team["confinement"]})
+        return {
+            "teams": teams,
+            "models": self.model_name(),
+            "confinement": "; ".join(confinements) or "not known yet",
+            "main": self.repository.resolve("refs/heads/main"),
+        }
+
+    def company(self) -> dict[str, Any]:
+        """The hierarchy, and each team in a few words."""
+        with self.database.read() as session:
+            known = {team["name"]: team for team in registry.query(session)}
+            return {"hierarchy": registry.hierarchy(session), "teams": known}
+
+    def log(self, team: str, lines: int) -> dict[str, Any]:
+        """The conversation inside a team. Raises `UnknownTeam`."""
+        with self.database.read() as session:
+            if registry.team(session, team) is None:
+                raise UnknownTeam(f"there is no team named '{team[:40]}'; ./elf teams lists them")
+        parsed = [_utterance(line) for line in self.cluster.log(team, lines).conversation]
+        return {"team": team, "lines": [line for line in parsed if line is not None]}
+
+    def costs(self) -> dict[str, Any]:
+        with self.database.read() as session:
+            rows = cost_views.today(session, self.now())
+        return {
+            "rows": [
+                {
+                    "team": row.team,
+                    "model": row.model,
+                    "calls": row.calls,
+                    "tokens_in": row.tokens_in,
+                    "tokens_out": row.tokens_out,
+                    "usd": budgets.usd(row.usd_micro),
+                }
+                for row in rows
+            ],
+            "calls": sum(row.calls for row in rows),
+            "total_usd": budgets.usd(sum(row.usd_micro for row in rows)),
+        }
+
+    def verify_audit(self) -> dict[str, Any]:
+        """Recomputes the chain and holds it against the heads anchored in Git."""
+        anchored = anchors(self.repository)
+        with self.database.read() as session:
+            report = ledger.verify(session, anchored)
+        return {
+            "ok": report.ok,
+            "rows": report.rows,
+            "head": report.head.hash,
+            "anchors": len(anchored),
+            "last_anchor": anchored[0].seq if anchored else 0,
+            "first_bad": report.first_bad,
+            "reason": report.reason,
+        }
+
+    def audit(self, lines: int) -> dict[str, Any]:
+        with self.database.read() as session:
+            rows = ledger.latest(session, lines)
+        return {
+            "rows": [
+                {
+                    "seq": row.seq,
+                    "at": row.at.isoformat(),
+                    "actor": row.actor,
+                    "action": row.action,
+                    "subject": row.subject,
+                    "outcome": row.outcome,
+                    "detail": json.loads(row.detail),
+                }
+                for row in rows
+            ]
+        }
+
+
+def _effects(reply: Reply) -> list[dict[str, Any]]:
+    effects = reply.data.get("effects")
+    return [one for one in effects if isinstance(one, dict)] if isinstance(effects, list) else []
+
+
+def _utterance(line: str) -> dict[str, Any] | None:
+    """A line of the conversation; None for anything else a team printed."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    keys = ("at", "task", "speaker", "listener", "text")
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in keys):
+        return None
+    return {key: found[key] for key in keys}

@@ -1,0 +1,187 @@
+"""What a message between teams must look like, and what its answer says. Pure: no I/O.
+
+What is forwarded is what was parsed and checked, never the bytes that came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+from a2a.types.a2a_pb2 import Role, SendMessageRequest
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+
+from mcp_servers.gateway.identity import Caller
+from mcp_servers.gateway.refusals import Refused
+from memory.messages import MAX_TEXT, Chain
+from teams.messages import Envelope, MessageRefused, parse_envelope
+
+VERSION = "1.0"
+MAX_HOPS = 4
+DEFAULT_TIMEOUT = timedelta(seconds=120)
+MAX_TIMEOUT = timedelta(minutes=15)
+
+Method = Literal["SendMessage", "GetTask", "CancelTask"]
+#: Every method that passes, by its names in both versions of the protocol.
+METHODS: Mapping[str, Method] = {
+    "SendMessage": "SendMessage",
+    "message/send": "SendMessage",
+    "GetTask": "GetTask",
+    "tasks/get": "GetTask",
+    "CancelTask": "CancelTask",
+    "tasks/cancel": "CancelTask",
+}
+#: A2A's own error codes.
+TASK_NOT_FOUND, PUSH_NOT_SUPPORTED, UNSUPPORTED, INVALID_ANSWER, VERSION_NOT_SUPPORTED = (
+    -32001,
+    -32003,
+    -32004,
+    -32006,
+    -32009,
+)
+#: Kinds of message that only speak for the kernel, or for a person. They grant nothing, but they must not be forged.
+_ONLY_FROM: Mapping[str, tuple[str, ...]] = {
+    "change_event": ("kernel",),
+    "incident": ("kernel",),
+    "person_message": ("person",),
+}
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A checked message. `params` are the JSON-RPC params without the gateway's metadata."""
+
+    params: dict[str, Any]
+    text: str
+    envelope: Envelope | None
+    task: str | None
+    context: str | None
+
+    @property
+    def kind(self) -> str:
+        return self.envelope.kind if self.envelope else "text"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What a team's answer says: its state (`message` for a plain one), words and A2A ids."""
+
+    state: str
+    text: str
+    task: str | None
+    context: str | None
+
+
+def read_outgoing(params: Mapping[str, Any], caller: Caller) -> Outgoing:
+    """The message in SendMessage's params: text parts and at most one data part that is a valid envelope. Raises `Refused`."""
+    request = SendMessageRequest()
+    try:
+        ParseDict(dict(params), request, ignore_unknown_fields=True)
+    except ParseError as error:
+        raise Refused("bad_request", "The params are not those of A2A 1.0's SendMessage.", param="params") from error
+    message = request.message
+    if not message.message_id or message.role != Role.ROLE_USER:
+        raise Refused("bad_request", "A message needs a messageId and the role ROLE_USER.")
+    kinds = [part.WhichOneof("content") for part in message.parts]
+    if any(kind not in ("text", "data") for kind in kinds) or kinds.count("data") > 1 or "text" not in kinds:
+        raise Refused(
+            "bad_request", "A message has a text part and at most one data part; files and links do not pass."
+        )
+    text = "\n".join(part.text for part in message.parts if part.WhichOneof("content") == "text")
+    if len(text) > MAX_TEXT:
+        raise Refused("bad_request", f"The text has {len(text)} characters; {MAX_TEXT} are allowed. Send less.")
+    if request.configuration.HasField("task_push_notification_config"):
+        raise Refused("bad_request", "Push notifications are not supported; wait for the answer, or ask with GetTask.")
+    message.ClearField("reference_task_ids")
+    canonical = MessageToDict(request)
+    envelope = _envelope(canonical["message"]["parts"], caller)
+    return Outgoing(canonical, text, envelope, message.task_id or None, message.context_id or None)
+
+
+def next_hop(receiver: str, caller: Caller, parent: Chain | None) -> Chain:
+    """The chain with this message in it. Raises `Refused` when it has become too long to be anything but a loop."""
+    if parent is None:
+        start = (caller.team,) if caller.kind == "member" else ()
+        return Chain(1, (*start, receiver))
+    chain = Chain(parent.hop + 1, (*parent.visited, receiver))
+    if chain.hop > MAX_HOPS:
+        way = " -> ".join(chain.visited)
+        raise Refused(
+            "not_allowed",
+            f"This would be hop {chain.hop} of a chain of messages ({way}); {MAX_HOPS} are allowed. Answer instead.",
+        )
+    return chain
+
+
+def timeout_of(envelope: Envelope | None, now: datetime) -> timedelta:
+    """How long the receiver has. Raises `Refused` if the deadline has passed."""
+    if envelope is None or envelope.deadline is None:
+        return DEFAULT_TIMEOUT
+    left = envelope.deadline - now
+    if left <= timedelta(0):
+        raise Refused("bad_request", f"The deadline {envelope.deadline.isoformat()} has passed; set a later one.")
+    return min(left, MAX_TIMEOUT)
+
+
+def stamped(outgoing: Outgoing, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The params with the gateway's own facts under `message.metadata.elf`; what the sender wrote there is replaced."""
+    message = outgoing.params["message"]
+    return outgoing.params | {"message": message | {"metadata": message.get("metadata", {}) | {"elf": dict(facts)}}}
+
+
+def read_incoming(result: object) -> Incoming:
+    """What a SendMessage result says. `ValueError` if it is none."""
+    if isinstance(result, dict):
+        given = cast("dict[str, Any]", result)
+        task, message = given.get("task"), given.get("message")
+        if isinstance(task, dict):
+            return _task(cast("dict[str, Any]", task))
+        if isinstance(message, dict):
+            answer = cast("dict[str, Any]", message)
+            return Incoming("message", _texts([answer]), answer.get("taskId"), answer.get("contextId"))
+    raise ValueError("neither a task nor a message")
+
+
+def public_card(card: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """The team's card as others see it: reached at `url` only, without what does not pass the gateway."""
+    kept = {key: value for key, value in card.items() if key not in ("url", "additionalInterfaces", "signatures")}
+    interface = {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": VERSION}
+    return kept | {"supportedInterfaces": [interface], "capabilities": {"streaming": False, "pushNotifications": False}}
+
+
+def _envelope(parts: list[dict[str, Any]], caller: Caller) -> Envelope | None:
+    """The data part's envelope, put back into its part in canonical form."""
+    for part in parts:
+        if "data" in part:
+            try:
+                envelope = parse_envelope(part["data"])
+            except MessageRefused as error:
+                raise Refused("bad_request", str(error), param="message.parts") from error
+            if caller.kind not in _ONLY_FROM.get(envelope.kind, (caller.kind,)):
+                raise Refused(
+                    "not_allowed", f"{caller.address} may not send a {envelope.kind}: it would speak for somebody else."
+                )
+            part["data"] = envelope.to_data()
+            return envelope
+    return None
+
+
+def _task(task: Mapping[str, Any]) -> Incoming:
+    status = task.get("status")
+    said = cast("dict[str, Any]", status) if isinstance(status, dict) else {}
+    state = str(said.get("state", "TASK_STATE_UNSPECIFIED")).removeprefix("TASK_STATE_").lower()
+    sources = [*_dicts(task.get("artifacts")), *_dicts([said.get("message")])]
+    return Incoming(state[:40], _texts(sources), task.get("id"), task.get("contextId"))
+
+
+def _texts(holders: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        text for holder in holders for part in _dicts(holder.get("parts")) if isinstance(text := part.get("text"), str)
+    )
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]

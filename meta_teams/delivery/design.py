@@ -1,0 +1,93 @@
+"""A team for a need: a model proposes values, code checks them. What does not hold goes back with its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from meta_teams.delivery.coverage import Coverage
+from meta_teams.delivery.model_replies import Misfit, corrections, faults_of, messages, parse, tagged
+from meta_teams.delivery.team_names import PROTECTED, unique
+from meta_teams.delivery.understand import Understanding
+from teams.messages import TeamCreationRequest
+from teams.spec import MAX_MEMBERS, MIN_MEMBERS, PLACEMENT_PATTERN, SKEPTIC_FROM, Line, Member, Name, Paragraph, Strict, TeamSpec, Work
+
+PURPOSE = "design-team"
+ATTEMPTS = 3
+#: What a new team's members may ask for. More is a person's to grant, in the policy files.
+TOOLS = frozenset({"registry__query_teams"})
+#: The usual daily budget; a higher one is a person's to set.
+MOST_BUDGET = Decimal(10)
+
+
+class Proposal(Strict):
+    """The part of a team spec that a model may choose, and why it chose it."""
+
+    name: Name
+    purpose: Line
+    description: Paragraph
+    placement: Annotated[str, StringConstraints(pattern=PLACEMENT_PATTERN, max_length=80)]
+    framework: Literal["crewai", "langgraph"]
+    process: Literal["sequential", "hierarchical"] = "sequential"
+    daily_budget_usd: Decimal = Field(default=MOST_BUDGET, ge=0, decimal_places=2)
+    members: tuple[Member, ...] = Field(min_length=MIN_MEMBERS, max_length=MAX_MEMBERS)
+    work: tuple[Work, ...] = Field(min_length=1, max_length=12)
+    rationale: Paragraph
+
+
+def read(reply: str) -> tuple[TeamSpec, str]:
+    """The spec in a model's reply and the rationale. `Misfit` where it breaks a schema, a rule of teams, or a limit."""
+    proposal = parse(reply, Proposal)
+    try:
+        spec = TeamSpec.model_validate(proposal.model_dump(exclude={"rationale"}))
+    except ValidationError as error:
+        raise Misfit(faults_of(error)) from error
+    if faults := list(_over_limits(spec)):
+        raise Misfit(faults)
+    return spec, proposal.rationale
+
+
+def with_free_name(spec: TeamSpec, taken: Collection[str]) -> TeamSpec:
+    """The spec under a name that nobody has. A name is a label: which team is meant is told by its number."""
+    return spec.model_copy(update={"name": unique(spec.name, taken)})
+
+
+def _over_limits(spec: TeamSpec) -> Iterator[str]:
+    if spec.name in PROTECTED:
+        yield f"name: '{spec.name}' means something to the company itself; choose another, such as '{spec.name}-support-team'"
+    if spec.department in PROTECTED - {"devops"}:
+        yield f"placement: '{spec.department}' is no department a new team can be placed in"
+    if spec.daily_budget_usd > MOST_BUDGET:
+        yield f"daily_budget_usd: at most {MOST_BUDGET}; a higher one is a person's to set"
+    for member in spec.members:
+        if wrong := sorted(set(member.tools) - TOOLS):
+            yield f"members.{member.name}.tools: a new team may not have {', '.join(wrong)[:200]}; allowed are {', '.join(sorted(TOOLS))}"
+        if member.model is not None:
+            yield f"members.{member.name}.model: leave it out; which model is used is set by the people who run the company"
+
+
+def prompt(
+    request: TeamCreationRequest, understood: Understanding, covered: Coverage, faults: Sequence[str]
+) -> list[dict[str, str]]:
+    near = f"Nearest living team: {covered.extendable}; it lacks {', '.join(covered.missing)}." if covered.extendable else ""
+    return messages(
+        "You design teams of AI agents for a company. Answer with one JSON object.",
+        f"Design a team of {MIN_MEMBERS} to {MAX_MEMBERS} members, best 5. Exactly one is the manager; from {SKEPTIC_FROM} on exactly "
+        "one is the skeptic, and that is not the manager. Each has a role, a goal, a backstory and skills as lower-case words with "
+        "hyphens; together they have every required skill under its name. Each piece of work names its member. Framework crewai "
+        "for free-form work, langgraph for a fixed order of steps. Placement is department first, such as marketing.socialmedia. "
+        f"Tools only if needed, of: {', '.join(sorted(TOOLS))}. No member has a model of its own.",
+        tagged("skills", f"function: {understood.function}\ndepartment: {understood.department}\nrequired: {', '.join(understood.required_skills)}"),
+        tagged("reason", request.business_justification),
+        near,
+        corrections(faults),
+        tagged("request", request.capability_gap),
+    )  # fmt: skip
+
+
+def as_data(spec: TeamSpec) -> dict[str, Any]:
+    """The spec as JSON values, for a tool."""
+    return spec.model_dump(mode="json")

@@ -1,0 +1,139 @@
+"""A model provider that speaks OpenAI's and Anthropic's wire: programmable answers and failures, a journal of requests.
+
+Usage is always set, so that no test of costs passes by counting nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+
+@dataclass
+class Reply:
+    """What the provider does with one request."""
+
+    text: str | None = "Hello from the provider."
+    #: (name, arguments) of each tool call.
+    tool_calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    tokens_in: float = 11
+    tokens_out: float = 7
+    finish: str | None = None
+    status: int = 200
+    #: Sent as it is instead of an answer.
+    raw: str | None = None
+    #: Leaves `usage` out.
+    without_usage: bool = False
+    #: Waits so long before it answers.
+    seconds: float = 0
+    #: Ends the stream after so many chunks.
+    break_after: int | None = None
+
+
+@dataclass
+class Provider:
+    """The stand-in's state: what it will answer (then `default`), and what it was asked."""
+
+    default: Reply = field(default_factory=Reply)
+    script: deque[Reply] = field(default_factory=deque[Reply])
+    journal: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/v1/chat/completions")
+        async def chat(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
+            return await self._openai(request)
+
+        @app.post("/v1/messages")
+        async def anthropic(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
+            return await self._anthropic(request)
+
+        return app
+
+    async def _next(self, request: Request) -> tuple[dict[str, Any], Reply, Response | None]:
+        body = await request.json()
+        self.journal.append(body)
+        self.headers.append(dict(request.headers))
+        reply = self.script.popleft() if self.script else self.default
+        await asyncio.sleep(reply.seconds)
+        if reply.raw is not None:
+            return body, reply, PlainTextResponse(reply.raw, reply.status)
+        if reply.status != 200:
+            error = {"message": "scripted failure", "type": "server_error", "code": None}
+            return body, reply, JSONResponse({"error": error}, reply.status)
+        return body, reply, None
+
+    async def _openai(self, request: Request) -> Response:
+        body, reply, failure = await self._next(request)
+        if failure is not None:
+            return failure
+        if body.get("stream"):
+            return StreamingResponse(_openai_events(body, reply), media_type="text/event-stream")
+        message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+        if reply.tool_calls:
+            message["tool_calls"] = _calls(reply)
+        choice = {"index": 0, "message": message, "finish_reason": _finish(reply)}
+        answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
+        return Response(json.dumps(answer | _usage(reply)), media_type="application/json")
+
+    async def _anthropic(self, request: Request) -> Response:
+        body, reply, failure = await self._next(request)
+        if failure is not None:
+            return failure
+        content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
+        for index, (name, arguments) in enumerate(reply.tool_calls):
+            content.append({"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": arguments})
+        usage = {"input_tokens": reply.tokens_in, "output_tokens": reply.tokens_out}
+        stop = "tool_use" if reply.tool_calls else "end_turn"
+        head = {"id": "m1", "type": "message", "role": "assistant", "model": body["model"], "stop_sequence": None}
+        return JSONResponse(head | {"content": content, "stop_reason": stop, "usage": usage})
+
+
+def _finish(reply: Reply) -> str:
+    return reply.finish or ("tool_calls" if reply.tool_calls else "stop")
+
+
+def _usage(reply: Reply) -> dict[str, Any]:
+    if reply.without_usage:
+        return {}
+    counts = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}
+    return {"usage": counts | {"total_tokens": reply.tokens_in + reply.tokens_out}}
+
+
+def _calls(reply: Reply) -> list[dict[str, Any]]:
+    return [
+        {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+        for index, (name, arguments) in enumerate(reply.tool_calls)
+    ]
+
+
+async def _openai_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[bytes]:
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": word} for word in (reply.text or "").split(" ")] if reply.text else []
+    for index, call in enumerate(_calls(reply)):
+        arguments = call["function"]["arguments"]
+        start = call | {"index": index, "function": {"name": call["function"]["name"], "arguments": ""}}
+        deltas += [{"tool_calls": [start]}]
+        deltas += [{"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}]
+    for number, delta in enumerate(deltas):
+        if reply.break_after is not None and number >= reply.break_after:
+            return
+        yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": _finish(reply)}]})
+    if (body.get("stream_options") or {}).get("include_usage"):
+        yield _event(head | {"choices": []} | _usage(reply))
+    yield b"data: [DONE]\n\n"
+
+
+def _event(payload: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(payload).encode() + b"\n\n"

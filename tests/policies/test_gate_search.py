@@ -1,0 +1,260 @@
+"""What holds in every world: searched for counter-examples, and each search shown to find one when a hole is planted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+
+from policies import case, content_rules, people_rules
+from policies.case import Rule
+from policies.evaluate import evaluate
+from policies.facts import ChangedFile, Facts, Kind, Review, Slot
+from policies.kinds import kind_of
+from policies.rules import RULES
+from policies.verdict import Outcome, Verdict, allow
+from tests.policies.cases import (
+    AFTER,
+    BEFORE,
+    HEAD,
+    NOW,
+    OTHER_HEAD,
+    VERIFIED,
+    amended,
+    facts,
+    judged,
+    spec,
+    team,
+)  # fmt: skip
+
+LAW = amended(changes={"people": ("owner", "second")})
+LOGINS = ("owner", "second", "Owner", "elf-devops", "elf-gate", "stranger")
+BODIES = ("", "cost accepted: replaces the agency", "limit lifted: the launch is on Monday", "looks good")
+PATHS = (
+    "teams/marketing_team/team.yaml", "teams/marketing_team/README.md", "teams/sales_team/team.yaml", "teams/spec.py",
+    "teams/runtime/server.py", "policies/limits.yaml", "policies/law.py", "meta_teams/devops/team.yaml", "README.md",
+    "mcp_servers/git/merge_desk.py", "teams/marketing_team/../runtime/x.py", "gitops/x.yaml",
+)  # fmt: skip
+
+reviews = st.lists(
+    st.builds(
+        Review,
+        who=st.sampled_from(LOGINS),
+        state=st.sampled_from(["approved", "changes_requested", "commented", "dismissed"]),
+        commit=st.sampled_from([HEAD, OTHER_HEAD]),
+        at=st.integers(0, 5).map(lambda minutes: NOW + timedelta(minutes=minutes)),
+        body=st.sampled_from(BODIES),
+    ),
+    max_size=5,
+).map(tuple)
+files = st.lists(
+    st.builds(
+        ChangedFile,
+        path=st.sampled_from(PATHS),
+        mode=st.sampled_from(["100644", "100755", "120000", "160000", None]),
+        size=st.just(10),
+    ),
+    max_size=3,
+    unique_by=lambda file: file.path,
+).map(tuple)
+teams = st.none() | st.builds(
+    team,
+    zone=st.sampled_from(["teams", "meta_teams"]),
+    folder=st.sampled_from(["marketing_team", "sales_team", "devops"]),
+    tree_before=st.sampled_from([None, BEFORE]),
+    tree_after=st.sampled_from([None, AFTER, VERIFIED]),
+    verified_trees=st.sampled_from([frozenset[str](), frozenset({VERIFIED})]),
+    different=st.sampled_from([(), ("agents/writer.py",)]),
+    spec_after=st.sampled_from([spec(), spec(daily_budget_usd_micro=50_000_000), None]),
+)
+slots = st.lists(
+    st.builds(
+        Slot, number=st.integers(1, 9), state=st.sampled_from(["reserved", "consumed"]),
+        at=st.integers(0, 30).map(lambda hours: NOW - timedelta(hours=hours)),
+    ),
+    max_size=7,
+).map(tuple)  # fmt: skip
+usual = st.just(facts().files)
+worlds = st.builds(
+    facts,
+    author=st.sampled_from(LOGINS),
+    requester=st.sampled_from(["devops/delivery-lead", "person:owner", "person:second", "kernel:seed", "owner"]),
+    branch=st.sampled_from(["auto/x", "main", "feature"]),
+    head_in_repository=st.sampled_from([HEAD, HEAD, OTHER_HEAD]),
+    files=usual | files,
+    team=st.just(team()) | teams,
+    reviews=reviews,
+    slots=slots,
+)
+
+Violation = Callable[[Facts, Verdict, Sequence[tuple[str, Rule]]], bool]
+thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def self_approved(change: Facts, verdict: Verdict, _rules: object) -> bool:
+    """Merged though nobody but author and requester approved this head, and it is no rollback."""
+    involved = {change.author.casefold(), change.requester.casefold().removeprefix("person:")}
+    others = {
+        it.who.casefold()
+        for it in change.reviews
+        if it.state == "approved" and it.commit == HEAD and it.who.casefold() in {"owner", "second"}
+    }
+    return verdict.allowed and kind_of(change) is not Kind.ROLLBACK_TEAM and not others - involved
+
+
+def unevaluated(change: Facts, verdict: Verdict, _rules: object) -> bool:
+    """Merged though the branch is not where the facts are from."""
+    return verdict.allowed and (change.head != change.head_in_repository or change.base != change.base_in_repository)
+
+
+def judge_changed(change: Facts, verdict: Verdict, _rules: object) -> bool:
+    """An agent's change that reaches beyond one folder in teams/, not refused."""
+    agents = change.author.casefold() not in {"owner", "second"}
+    outside = any(not it.path.startswith(f"teams/{change.team.folder if change.team else '?'}/") for it in change.files)
+    return agents and outside and verdict.outcome is not Outcome.DENY
+
+
+def edited(change: Facts, verdict: Verdict, _rules: object) -> bool:
+    """A team's folder merged that the factory did not make, and that was never verified either."""
+    return (
+        verdict.allowed
+        and change.team is not None
+        and bool(change.team.different)
+        and kind_of(change)
+        in (
+            Kind.NEW_TEAM,
+            Kind.CHANGE_TEAM,
+        )
+    )
+
+
+def odd_file(change: Facts, verdict: Verdict, _rules: object) -> bool:
+    """A link or a submodule merged."""
+    return verdict.allowed and any(it.mode in ("120000", "160000") for it in change.files)
+
+
+def no_into_yes(change: Facts, verdict: Verdict, rules: Sequence[tuple[str, Rule]]) -> bool:
+    """Not allowed, and allowed once an approval is taken away."""
+    if verdict.allowed:
+        return False
+    approved = [index for index, it in enumerate(change.reviews) if it.state == "approved"]
+    return any(
+        evaluate(change.model_copy(update={"reviews": _without(change.reviews, index)}), LAW, NOW, rules).allowed
+        for index in approved
+    )
+
+
+def _without(given: tuple[Review, ...], index: int) -> tuple[Review, ...]:
+    return given[:index] + given[index + 1 :]
+
+
+def counts_everything(self: case.Case) -> tuple[Review, ...]:
+    return tuple(it for it in self.decisive_reviews if it.state == "approved")
+
+
+def last_word_only(self: case.Case) -> tuple[Review, ...]:
+    latest = {it.who: it for it in self.facts.reviews}
+    return tuple(
+        it
+        for it in latest.values()
+        if it.state == "approved" and it.commit == self.facts.head and self.may_approve(it.who)
+    )
+
+
+def without(*names: str) -> tuple[tuple[str, Rule], ...]:
+    return tuple((name, rule) for name, rule in RULES if name not in names)
+
+
+INVARIANTS: dict[str, Violation] = {
+    "no self-approval": self_approved,
+    "no merge of an unevaluated commit": unevaluated,
+    "an agent cannot change what judges it": judge_changed,
+    "no edited file": edited,
+    "no link": odd_file,
+    "removing an approval never turns no into yes": no_into_yes,
+}
+
+
+@pytest.mark.rows("F99", "F106", "L3")
+@pytest.mark.parametrize("name", INVARIANTS)
+def test_no_world_breaks_the_invariant(name: str) -> None:
+    violated = INVARIANTS[name]
+
+    @thorough
+    @given(worlds)
+    def search(change: Facts) -> None:
+        assert not violated(change, evaluate(change, LAW, NOW), RULES)
+
+    search()
+
+
+HOLES: dict[str, tuple[str, tuple[tuple[str, Rule], ...]]] = {
+    "approvals not asked for": ("no self-approval", without("approvals")),
+    "moved branches not looked at": ("no merge of an unevaluated commit", without("fresh")),
+    "authority not asked": ("an agent cannot change what judges it", without("authority")),
+    "folder not rendered again": ("no edited file", without("rerender")),
+    "modes not looked at": ("no link", without("paths")),
+}
+
+
+@pytest.mark.rows("L3")
+@pytest.mark.parametrize("hole", HOLES)
+def test_the_search_finds_a_planted_hole(hole: str) -> None:
+    name, rules = HOLES[hole]
+    assert _found(INVARIANTS[name], rules) is not None
+
+
+@pytest.mark.rows("L3")
+@pytest.mark.parametrize(
+    ("counting", "name"),
+    [(counts_everything, "no self-approval"), (last_word_only, "removing an approval never turns no into yes")],
+)
+def test_the_search_finds_approvals_counted_wrongly(
+    counting: Callable[[case.Case], Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case.Case, "approvals", property(counting))
+    assert _found(INVARIANTS[name], RULES) is not None
+
+
+def _found(violated: Violation, rules: Sequence[tuple[str, Rule]]) -> Facts | None:
+    searching = settings(max_examples=4000, deadline=None, phases=[Phase.generate], database=None)
+    try:
+        return find(
+            near_misses, lambda change: violated(change, evaluate(change, LAW, NOW, rules), rules), settings=searching
+        )
+    except NoSuchExample:
+        return None
+
+
+peoples_words = st.lists(
+    st.builds(
+        Review,
+        who=st.sampled_from(["owner", "second"]),
+        state=st.sampled_from(["approved", "approved", "changes_requested"]),
+        commit=st.sampled_from([HEAD, OTHER_HEAD]),
+        at=st.integers(0, 3).map(lambda minutes: NOW + timedelta(minutes=minutes)),
+    ),
+    max_size=3,
+).map(tuple)
+#: Worlds with few things wrong at once: where a hole, if there is one, shows.
+near_misses = st.builds(
+    facts,
+    author=st.sampled_from(["elf-devops", "owner"]),
+    requester=st.sampled_from(["devops/delivery-lead", "person:owner"]),
+    head_in_repository=st.sampled_from([HEAD, HEAD, OTHER_HEAD]),
+    files=usual | files,
+    team=st.just(team()) | st.just(team(different=("agents/writer.py",))),
+    reviews=peoples_words,
+)
+
+
+def test_rules_do_not_see_more_than_the_case() -> None:
+    """The same facts, law and time give the same verdict, and reading it writes nothing."""
+    assert judged(facts()) == judged(facts())
+    assert content_rules.refs.__code__.co_argcount == people_rules.approvals.__code__.co_argcount == 1
+    assert evaluate(facts(), LAW, NOW, [("yes", lambda _case: allow("yes", "because"))]).allowed
