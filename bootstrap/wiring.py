@@ -94,7 +94,7 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
     """Builds the company over a prepared home, a migrated database and a seeded repository."""
     repository = Repository(_bare(home))
     gate, proposer_place, owner = (
-        GitHubChanges(_account(settings, home, login), now) for login in ("elf-gate", "elf-devops", "owner")
+        GitHubChanges(account_of(settings, home, login), now) for login in ("elf-gate", "elf-devops", "owner")
     )
     law = LawBook(repository)
     models = Models(_model_settings(settings), rehearse)
@@ -206,7 +206,7 @@ def _bare(home: Home):
     return path
 
 
-def _account(settings: Settings, home: Home, login: str) -> Account:
+def account_of(settings: Settings, home: Home, login: str) -> Account:
     return Account(
         api_url=f"{settings.address}/forge/api/v3",
         git_url=f"{settings.address}/forge/git/{OWNER}/{REPO}.git",

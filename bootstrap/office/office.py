@@ -95,13 +95,13 @@ class Office:
             rows = [
                 row
                 for row in messages.latest(session, CEO_TEAM, most=REMEMBERED_TURNS * 3)
-                if row.sender == PERSON and row.receiver == CEO_TEAM and row.answer
+                if row.sender == PERSON and row.receiver == CEO_TEAM and row.reply
             ]
         turns = sorted(rows, key=lambda row: row.at)[-REMEMBERED_TURNS:]
         return tuple(
             Utterance(speaker=speaker, text=words[:_TURN_LENGTH])
             for row in turns
-            for speaker, words in (("person", row.text), ("ceo", row.answer or ""))
+            for speaker, words in (("person", row.text), ("ceo", row.reply or ""))
             if words.strip()
         )
 

@@ -61,20 +61,20 @@ class Repository:
     def read_many(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
         """Several files by one git process. `UnknownRevision` names the first that is missing."""
         wanted = list(paths)
-        blobs = self.blobs([f"{_revision(commit)}:{_one_line(path)}" for path in wanted])
+        blobs = self.blobs([f"{_revision(commit)}:{_plain(path)}" for path in wanted])
         return dict(zip(wanted, blobs, strict=True))
 
     def tree(self, commit: str, path: str = "") -> str | None:
         """The hash of the folder at `path` ('' is the root), None if there is no folder."""
         try:
-            sha, kind, _ = self._object(f"{_revision(commit)}:{_one_line(path)}", path)
+            sha, kind, _ = self._object(f"{_revision(commit)}:{_plain(path)}", path)
         except UnknownRevision:
             return None
         return sha if kind == "tree" else None
 
     def listing(self, commit: str, prefix: str = "") -> list[Entry]:
         """Every leaf below the folder or at the file `prefix`, in Git's order."""
-        where = [_one_line(prefix)] if prefix else []
+        where = [_plain(prefix)] if prefix else []
         out = self._git("ls-tree", "-r", "-l", "-z", "--full-tree", _revision(commit), "--", *where)
         return [_entry(record) for record in _records(out)]
 
@@ -122,7 +122,7 @@ class Repository:
         fields = "%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B"
         options = [f"--format={fields}", f"--max-count={limit}", *(["--first-parent"] if first_parent else [])]
         wanted = [_revision(ref), *([f"^{_revision(without)}"] if without else [])]
-        out = self._git("log", "-z", *options, *wanted, "--", *([_one_line(path)] if path else []))
+        out = self._git("log", "-z", *options, *wanted, "--", *([_plain(path)] if path else []))
         flat = out.decode("utf-8", "backslashreplace").split("\0")
         return [_commit(flat[at : at + 10]) for at in range(0, len(flat) - 9, 10)]
 
@@ -286,8 +286,9 @@ def _revision(name: str) -> str:
     return name
 
 
-def _one_line(path: str) -> str:
-    if "\n" in path or "\0" in path:
+def _plain(path: str) -> str:
+    """The path, if it can go in as one line and Git does not take it for one relative to a work tree."""
+    if "\n" in path or "\0" in path or path.startswith(("./", "../")):
         raise UnknownRevision(f"there is no readable path {path[:120]!r}")
     return path
 

@@ -13,7 +13,19 @@ from meta_teams.delivery.model_replies import Misfit, corrections, faults_of, me
 from meta_teams.delivery.team_names import PROTECTED, unique
 from meta_teams.delivery.understand import Understanding
 from teams.messages import TeamCreationRequest
-from teams.spec import MAX_MEMBERS, MIN_MEMBERS, PLACEMENT_PATTERN, SKEPTIC_FROM, Line, Member, Name, Paragraph, Strict, TeamSpec, Work
+from teams.spec import (
+    MAX_MEMBERS,
+    MIN_MEMBERS,
+    PLACEMENT_PATTERN,
+    SKEPTIC_FROM,
+    Line,
+    Member,
+    Name,
+    Paragraph,
+    Strict,
+    TeamSpec,
+    Work,
+)
 
 PURPOSE = "design-team"
 ATTEMPTS = 3
@@ -72,7 +84,11 @@ def _over_limits(spec: TeamSpec) -> Iterator[str]:
 def prompt(
     request: TeamCreationRequest, understood: Understanding, covered: Coverage, faults: Sequence[str]
 ) -> list[dict[str, str]]:
-    near = f"Nearest living team: {covered.extendable}; it lacks {', '.join(covered.missing)}." if covered.extendable else ""
+    near = (
+        f"Nearest living team: {covered.extendable}; it lacks {', '.join(covered.missing)}."
+        if covered.extendable
+        else ""
+    )
     return messages(
         "You design teams of AI agents for a company. Answer with one JSON object.",
         f"Design a team of {MIN_MEMBERS} to {MAX_MEMBERS} members, best 5. Exactly one is the manager; from {SKEPTIC_FROM} on exactly "

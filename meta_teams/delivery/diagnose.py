@@ -55,7 +55,9 @@ def decide(
     if merged and max(merged, key=lambda change: change.number).kind == "rollback_team":
         return Decision("hold", f"{team} is ill after a rollback; a rollback of a rollback is for a person to decide")
     if not any(tree != status.tree for tree in status.verified):
-        return Decision("hold", f"no tree of {team} was ever found healthy, so there is none to return to; change or retire it")
+        return Decision(
+            "hold", f"no tree of {team} was ever found healthy, so there is none to return to; change or retire it"
+        )
     if diagnosis is not None and diagnosis.remedy == "hold" and diagnosis.evidence:
         return Decision("hold", f"the surroundings seem at fault, not the change: {diagnosis.cause}")
     cause = diagnosis.cause if diagnosis else f"the health check says: {incident.reason}"

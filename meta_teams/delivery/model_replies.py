@@ -70,4 +70,6 @@ def corrections(faults: Sequence[str]) -> str:
     """What was wrong with the last answer, for the next one."""
     if not faults:
         return ""
-    return "Your last answer could not be used. Change this:\n" + tagged("faults", "\n".join(f"- {it}" for it in faults))
+    return "Your last answer could not be used. Change this:\n" + tagged(
+        "faults", "\n".join(f"- {it}" for it in faults)
+    )

@@ -16,7 +16,9 @@ def ask(facts: Facts) -> Outcome:
 
 def covered(facts: Facts) -> Outcome:
     skills = ", ".join(facts.understanding.required_skills) if facts.understanding else ""
-    return Outcome(outcome="covered", team=facts.covered.team, reasons=(f"{facts.covered.team} has what is needed: {skills}",))
+    return Outcome(
+        outcome="covered", team=facts.covered.team, reasons=(f"{facts.covered.team} has what is needed: {skills}",)
+    )
 
 
 def refuse(facts: Facts) -> Outcome:
@@ -54,7 +56,9 @@ def waiting(facts: Facts) -> Outcome:
     change = facts.progress
     reasons = blocking(change.verdict) if change and change.state == "open" else ()
     if change and change.state == "merged":
-        reasons = (f"change {change.number} is merged; {change.team} is {facts.status.state if facts.status else 'not started yet'}",)
+        reasons = (
+            f"change {change.number} is merged; {change.team} is {facts.status.state if facts.status else 'not started yet'}",
+        )
     return Outcome(
         outcome="proposed",
         change=facts.change,
@@ -82,7 +86,9 @@ def sentence(outcome: Outcome) -> str:
     match outcome.outcome:
         case "proposed":
             cost = f", forecast ${outcome.forecast_usd_month} a month" if outcome.forecast_usd_month else ""
-            return f"Change {change} proposes {team}{cost}. {f'It waits: {why}.' if why else 'Nothing stands in its way.'}"
+            return (
+                f"Change {change} proposes {team}{cost}. {f'It waits: {why}.' if why else 'Nothing stands in its way.'}"
+            )
         case "covered":
             return f"No new team is needed: {why}."
         case "question":

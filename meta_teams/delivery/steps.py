@@ -135,7 +135,9 @@ async def diagnose_incident(desk: Desk, facts: Facts) -> Found:
     except Misfit as misfit:
         desk.say(member.name, f"My diagnosis did not hold: {misfit}")
         return {"diagnose_tries": facts.diagnose_tries + 1, "diagnose_faults": misfit.faults}
-    desk.say(member.name, f"{found.cause} I would {found.remedy.replace('_', ' ')}. Evidence: {' | '.join(found.evidence)}")
+    desk.say(
+        member.name, f"{found.cause} I would {found.remedy.replace('_', ' ')}. Evidence: {' | '.join(found.evidence)}"
+    )
     return {"diagnosis": found}
 
 

@@ -23,7 +23,9 @@ class Waits:
 
     async def threads(self, change: int) -> list[str]:
         """The threads that wait or waited for the change."""
-        found = await self._connection.execute_fetchall("SELECT thread FROM waits WHERE change = ? ORDER BY thread", (change,))
+        found = await self._connection.execute_fetchall(
+            "SELECT thread FROM waits WHERE change = ? ORDER BY thread", (change,)
+        )
         return [str(row[0]) for row in found]
 
     async def done(self, thread: str) -> None:

@@ -72,9 +72,7 @@ class DeliveryTeam:
 
     async def _nudged(self, desk: Desk, change: int, saver: AsyncSqliteSaver, waits: Waits) -> Outcome:
         """Every thread that waits for the change looks again. The message said only which change."""
-        outcomes = [
-            await self._carry_on(desk, thread, None, saver, waits) for thread in await waits.threads(change)
-        ]
+        outcomes = [await self._carry_on(desk, thread, None, saver, waits) for thread in await waits.threads(change)]
         if outcomes:
             return outcomes[0]
         facts = Facts(change=change).model_copy(update=dict(await check(desk, Facts(change=change))))
@@ -83,7 +81,9 @@ class DeliveryTeam:
     async def _carry_on(
         self, desk: Desk, thread: str, first: Facts | None, saver: AsyncSqliteSaver, waits: Waits
     ) -> Outcome:
-        desk = replace(desk, run=replace(desk.run, envelope=desk.run.envelope.model_copy(update={"correlation_id": thread})))
+        desk = replace(
+            desk, run=replace(desk.run, envelope=desk.run.envelope.model_copy(update={"correlation_id": thread}))
+        )
         graph = _graph(desk, thread, saver, waits)
         config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": _MOST_STEPS}
         async with self._turns.setdefault(thread, asyncio.Lock()):

@@ -134,10 +134,12 @@ class Gateway:
         except (httpx.HTTPError, OSError) as error:
             raise GatewayUnreachable(f"the gateway did not answer: {error}") from error
 
-    async def call_tool(self, member: str, tool: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+    async def call_tool(
+        self, member: str, tool: str, arguments: Mapping[str, Any], run_id: str | None = None
+    ) -> ToolAnswer:
         """Calls a tool as the member. A tool's own error is an answer; a refusal or an outage is a `GatewayError`."""
         try:
-            result = await self._sessions.call_tool(member, self.token(member), tool, dict(arguments))
+            result = await self._sessions.call_tool(member, self.token(member), tool, dict(arguments), run_id)
         except httpx.HTTPStatusError as error:
             raise GatewayError(f"the gateway refused {tool}: {_reason(error.response)}") from error
         except (httpx.HTTPError, OSError) as error:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import ValidationError
 
 from teams.messages import first_fault
 from teams.runtime.deployment import Deployment
-from teams.runtime.work import Resources, TeamWorker
 from teams.spec import TeamSpec
+
+if TYPE_CHECKING:
+    # Generated tests read specs through this module and need neither network nor framework.
+    from teams.runtime.work import Resources, TeamWorker
 
 _FRAMEWORKS = {"crewai": "teams.runtime.crew", "langgraph": "teams.runtime.graph"}
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 A_co = TypeVar("A_co", covariant=True)
+#: An agent of whichever framework the maker stands for: a member's function is the same for all.
+Agent = TypeVar("Agent")
 
 Purpose = Literal["manager-work", "member-work", "skeptic-review"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 T = TypeVar("T")
 
 CALL_TIMEOUT = 120.0
+_RUN_KEY = "elf/run"
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,11 @@ class ToolSessions:
         return await self._with_session(member, token, all_pages)
 
     async def call_tool(
-        self, member: str, token: str, tool: str, arguments: dict[str, Any]
+        self, member: str, token: str, tool: str, arguments: dict[str, Any], run_id: str | None = None
     ) -> mcp.types.CallToolResult:
-        return await self._with_session(member, token, lambda session: session.call_tool(tool, arguments))
+        """Calls a tool. `run_id` travels as the header that the gateway books the call under."""
+        meta = {_RUN_KEY: run_id} if run_id else None
+        return await self._with_session(member, token, lambda session: session.call_tool(tool, arguments, meta=meta))
 
     async def aclose(self) -> None:
         for member in list(self._held):
@@ -100,7 +104,7 @@ class ToolSessions:
                     headers={"Authorization": f"Bearer {token}"},
                     timeout=httpx.Timeout(CALL_TIMEOUT, connect=5.0),
                     trust_env=False,
-                    event_hooks={"response": [_read_refusal]},
+                    event_hooks={"request": [_name_the_run], "response": [_read_refusal]},
                 ) as http,
                 streamable_http_client(self._url, http_client=http) as (read, write, _),
                 ClientSession(read, write) as session,
@@ -116,6 +120,15 @@ class ToolSessions:
             held.closing.set()
             with contextlib.suppress(httpx.HTTPError, OSError, mcp.McpError):
                 await held.keeper
+
+
+async def _name_the_run(request: httpx.Request) -> None:
+    """The SDK sends a session's requests from a task of its own and gives no way to set a header for one: the call's
+    metadata carries the run so far."""
+    if request.method == "POST" and _RUN_KEY.encode() in request.content:
+        meta = json.loads(request.content).get("params", {}).get("_meta", {})
+        if isinstance(run_id := meta.get(_RUN_KEY), str):
+            request.headers["X-Elf-Run"] = run_id
 
 
 async def _read_refusal(response: httpx.Response) -> None:

@@ -78,7 +78,7 @@ class Toolbox:
 
         def tool(found: mcp.types.Tool) -> TeamTool:
             async def use(arguments: Mapping[str, Any]) -> str:
-                answer = await self._gateway.call_tool(member, found.name, arguments)
+                answer = await self._gateway.call_tool(member, found.name, arguments, self._run.id)
                 text = json.dumps(answer.data, ensure_ascii=False) if answer.data is not None else answer.text
                 return f"Error: {text}" if answer.is_error else text
 

@@ -77,7 +77,9 @@ class Company:
         return _ok({"teams": self.teams})
 
     def list_changes(self, state: str = "open") -> ToolAnswer:
-        return _ok({"changes": [it for it in self.changes if state == "all" or (it["state"] == "open") == (state == "open")]})
+        return _ok(
+            {"changes": [it for it in self.changes if state == "all" or (it["state"] == "open") == (state == "open")]}
+        )
 
     def get_change(self, number: int) -> ToolAnswer:
         return _ok(self.changes[number - 1])
@@ -117,7 +119,13 @@ class Company:
             self.keys[key] = len(self.changes) + 1
             verdict = {"outcome": "needs_approval", "rule": "change", "reason": "a person decides", "children": []}
             self.changes.append(
-                {"number": self.keys[key], "title": f"{kind} {team}", "state": "open", "progress": "judged", "kind": kind}
+                {
+                    "number": self.keys[key],
+                    "title": f"{kind} {team}",
+                    "state": "open",
+                    "progress": "judged",
+                    "kind": kind,
+                }
                 | {"team": team, "requester": requester, "rolled_back_by": None, "verdict": verdict}
             )
         return self.keys[key]
@@ -148,7 +156,11 @@ class Heard:
 
 
 def run_of(kind: Kind, payload: Payload, correlation: str = "c1", requester: str = "executive/ceo") -> Run:
-    return Run(id=f"task-{correlation}", envelope=Envelope(kind=kind, correlation_id=correlation, payload=payload), requester=requester)
+    return Run(
+        id=f"task-{correlation}",
+        envelope=Envelope(kind=kind, correlation_id=correlation, payload=payload),
+        requester=requester,
+    )
 
 
 def devops_spec() -> TeamSpec:

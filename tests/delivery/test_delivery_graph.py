@@ -146,7 +146,9 @@ async def test_a_kill_at_any_call_and_the_same_request_again_end_in_one_proposal
             await team_of(company, folder).handle(run_of("team_creation_request", request()))
         # A new process: nothing is left but the file.
         result = await team_of(company, folder).handle(run_of("team_creation_request", request()))
-        assert (result.data["outcome"], len(company.changes)) == ("proposed", 1), f"killed at {company.called[point - 1]}"
+        assert (result.data["outcome"], len(company.changes)) == ("proposed", 1), (
+            f"killed at {company.called[point - 1]}"
+        )
         assert company.called.count("git__propose_team") <= 2
 
 

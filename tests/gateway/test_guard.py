@@ -59,7 +59,7 @@ async def test_foreign_requests_are_refused_for_every_method(headers: dict[str, 
     async with client(Guard(app.app, {HOST})) as http:
         answer = await http.request(method, "/api/approve", headers=headers, content=body)
     assert (answer.status_code, app.requests) == (403, 0)
-    assert answer.text.count("\n") == 1
+    assert answer.text.count("\n") == (method != "HEAD")
 
 
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN.keys())

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_servers.git.changes import Proposal
 from mcp_servers.git.forge import GATE, PERSON, PROPOSER, Identity, bare_path, create_forge, seed, token_sha256
@@ -35,6 +36,7 @@ class Forge:
 
     root: Path
     port: int
+    client: httpx.Client
     changes_made: list[GitHubChanges] = field(default_factory=list)
 
     @property
@@ -70,8 +72,7 @@ class Forge:
         """One raw REST request below the repository (or, with a leading slash, below the API)."""
         given = {"Authorization": f"token {self.token(login)}"} if login else {}
         below = path if path.startswith("/") else f"/repos/elf/company/{path}"
-        with httpx.Client(timeout=20) as client:
-            return client.request(method, f"{self.url}/api/v3{below}", json=json, headers={**given, **(headers or {})})
+        return self.client.request(method, f"{self.url}/api/v3{below}", json=json, headers={**given, **(headers or {})})
 
     def git(
         self, login: str | None, folder: Path, *arguments: str, token: str | None = None, **settings: str
@@ -100,13 +101,21 @@ class Forge:
 
 
 class Loopback(threading.Thread):
-    """A real uvicorn in a thread, on a socket that was bound before."""
+    """A real uvicorn in a thread, on a loopback socket of its own; what it serves can be exchanged."""
 
-    def __init__(self, app: FastAPI, sock: socket.socket) -> None:
+    def __init__(self) -> None:
         super().__init__(daemon=True)
-        config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=2)
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.port: int = self.sock.getsockname()[1]
+        self.app: ASGIApp = FastAPI()
+        config = uvicorn.Config(
+            self._dispatch, interface="asgi3", log_level="error", lifespan="off", timeout_graceful_shutdown=2
+        )
         self.server = uvicorn.Server(config)
-        self.sock = sock
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
 
     def run(self) -> None:
         self.server.run(sockets=[self.sock])
@@ -123,37 +132,30 @@ class Loopback(threading.Thread):
         self.sock.close()
 
 
-@pytest.fixture
-def serve_app() -> Iterator[Callable[[FastAPI, socket.socket], None]]:
-    """Serve an app on a bound loopback socket until the test ends."""
-    running: list[Loopback] = []
-
-    def serve(app: FastAPI, sock: socket.socket) -> None:
-        running.append(Loopback(app, sock))
-        running[-1].start()
-        running[-1].wait_until_ready()
-
-    yield serve
-    for server in running:
-        server.stop()
+@pytest.fixture(scope="session")
+def loopback() -> Iterator[Loopback]:
+    server = Loopback()
+    server.start()
+    server.wait_until_ready()
+    yield server
+    server.stop()
 
 
-def bound_socket() -> socket.socket:
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    return sock
+@pytest.fixture(scope="session")
+def http_client() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=20) as client:
+        yield client
 
 
 @pytest.fixture
-def forge(tmp_path: Path, serve_app: Callable[[FastAPI, socket.socket], None]) -> Iterator[Forge]:
+def forge(tmp_path: Path, loopback: Loopback, http_client: httpx.Client) -> Iterator[Forge]:
     """A seeded forge with the three identities of a company, and a second proposer."""
-    sock = bound_socket()
-    made = Forge(tmp_path / "forge", sock.getsockname()[1])
+    made = Forge(tmp_path / "forge", loopback.port, http_client)
     seed(made.root, "elf", "company", SEED, {}, Signature("owner", "owner@elf.local"), START, "The company begins\n")
     identities = [Identity(login, token_sha256(made.token(login)), may) for login, may in RIGHTS.items()]
     app = FastAPI()
     app.mount("/forge", create_forge(made.root, identities, made.url, lambda: START))
-    serve_app(app, sock)
+    loopback.app = app
     yield made
     for changes in made.changes_made:
         changes.close()

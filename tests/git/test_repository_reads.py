@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mcp_servers.git.command import GitTimeout, run_git
-from mcp_servers.git.objects import Conflict, NoMergeBase, PathChange, Signature, UnknownRevision, UnsafePath
+from mcp_servers.git.objects import Conflict, NoMergeBase, Signature, UnknownRevision, UnsafePath
 from mcp_servers.git.repository import Repository
 
 WHEN = datetime(2026, 11, 20, tzinfo=UTC)
@@ -226,8 +226,3 @@ def test_a_checkout_is_read_through_its_git_folder(tmp_path: Path) -> None:
     made = Repository(tmp_path / "work")
     commit(made, "main", None, {"a.txt": b"x"})
     assert made.read("main", "a.txt") == b"x"
-
-
-def test_a_change_is_plain_data() -> None:
-    assert PathChange("A", "000000", "100644", "a") == PathChange("A", "000000", "100644", "a")
-    assert WHEN + timedelta(0) == WHEN

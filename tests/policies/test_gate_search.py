@@ -92,6 +92,27 @@ worlds = st.builds(
     slots=slots,
 )
 
+peoples_words = st.lists(
+    st.builds(
+        Review,
+        who=st.sampled_from(["owner", "second"]),
+        state=st.sampled_from(["approved", "approved", "changes_requested"]),
+        commit=st.sampled_from([HEAD, OTHER_HEAD]),
+        at=st.integers(0, 3).map(lambda minutes: NOW + timedelta(minutes=minutes)),
+    ),
+    max_size=3,
+).map(tuple)
+#: Worlds with few things wrong at once: where a hole, if there is one, shows.
+near_misses = st.builds(
+    facts,
+    author=st.sampled_from(["elf-devops", "owner"]),
+    requester=st.sampled_from(["devops/delivery-lead", "person:owner"]),
+    head_in_repository=st.sampled_from([HEAD, HEAD, OTHER_HEAD]),
+    files=usual | files,
+    team=st.just(team()) | st.just(team(different=("agents/writer.py",))),
+    reviews=peoples_words,
+)
+
 Violation = Callable[[Facts, Verdict, Sequence[tuple[str, Rule]]], bool]
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -186,7 +207,7 @@ def test_no_world_breaks_the_invariant(name: str) -> None:
     violated = INVARIANTS[name]
 
     @thorough
-    @given(worlds)
+    @given(worlds | near_misses)
     def search(change: Facts) -> None:
         assert not violated(change, evaluate(change, LAW, NOW), RULES)
 
@@ -229,28 +250,6 @@ def _found(violated: Violation, rules: Sequence[tuple[str, Rule]]) -> Facts | No
         )
     except NoSuchExample:
         return None
-
-
-peoples_words = st.lists(
-    st.builds(
-        Review,
-        who=st.sampled_from(["owner", "second"]),
-        state=st.sampled_from(["approved", "approved", "changes_requested"]),
-        commit=st.sampled_from([HEAD, OTHER_HEAD]),
-        at=st.integers(0, 3).map(lambda minutes: NOW + timedelta(minutes=minutes)),
-    ),
-    max_size=3,
-).map(tuple)
-#: Worlds with few things wrong at once: where a hole, if there is one, shows.
-near_misses = st.builds(
-    facts,
-    author=st.sampled_from(["elf-devops", "owner"]),
-    requester=st.sampled_from(["devops/delivery-lead", "person:owner"]),
-    head_in_repository=st.sampled_from([HEAD, HEAD, OTHER_HEAD]),
-    files=usual | files,
-    team=st.just(team()) | st.just(team(different=("agents/writer.py",))),
-    reviews=peoples_words,
-)
 
 
 def test_rules_do_not_see_more_than_the_case() -> None:

@@ -50,7 +50,9 @@ def small_talk(wish: Wish) -> str:
     if wish.kind == "no":
         return "All right, I leave it as it is."
     if wish.kind in ("greeting", "yes"):
-        return "Hello. Tell me what the company should be able to do, give me a piece of work, or ask how the teams are."
+        return (
+            "Hello. Tell me what the company should be able to do, give me a piece of work, or ask how the teams are."
+        )
     return wish.question or "What should be done, and for whom?"
 
 
@@ -87,10 +89,16 @@ def _wish(prompt: Prompt) -> tuple[Wish, bool]:
     said = [text for speaker, text in prompt.history if not speaker.startswith(("person", "user"))]
     if not before or not said:
         return wish, False
-    earlier = next((one for one in map(understand, reversed(before)) if one.kind not in ("yes", "no", "greeting")), None)
+    earlier = next(
+        (one for one in map(understand, reversed(before)) if one.kind not in ("yes", "no", "greeting")), None
+    )
     if earlier is None:
         return wish, False
-    if wish.kind == "yes" and "?" in said[-1] and (earlier.kind in ("work", "capability", "question") or earlier.domain):
+    if (
+        wish.kind == "yes"
+        and "?" in said[-1]
+        and (earlier.kind in ("work", "capability", "question") or earlier.domain)
+    ):
         return replace(earlier, kind="work" if earlier.kind == "work" else "capability", question=None), True
     if wish.kind in ("unclear", "work") and earlier.kind == "unclear" and "?" in said[-1]:
         # The answer to `what should be done?`, which need not say `we need a team` again.
@@ -124,9 +132,15 @@ def _status_tool(prompt: Prompt, wish: Wish) -> tuple[str, dict[str, Any]]:
     text = wish.text.lower()
     if re.search(r"\b(spen[dt]|costs?|budget|money|expensive)\b", text):
         return next((name for name in prompt.tools if re.search(r"cost|spen|usage|budget", name)), "costs"), {}
-    if re.search(r"\b(changes?|proposals?|approvals?|approve|pull requests?|pending|waiting)\b", text) and CHANGES in prompt.tools:
+    if (
+        re.search(r"\b(changes?|proposals?|approvals?|approve|pull requests?|pending|waiting)\b", text)
+        and CHANGES in prompt.tools
+    ):
         return CHANGES, {"state": "open"}
-    if re.search(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org chart)\b", text) and HIERARCHY in prompt.tools:
+    if (
+        re.search(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org chart)\b", text)
+        and HIERARCHY in prompt.tools
+    ):
         return HIERARCHY, {}
     if wish.team and _asks_state(wish) and STATUS in prompt.tools and wish.skills:
         return STATUS, {"team": wish.team}
@@ -134,12 +148,16 @@ def _status_tool(prompt: Prompt, wish: Wish) -> tuple[str, dict[str, Any]]:
 
 
 def _asks_state(wish: Wish) -> bool:
-    return bool(re.search(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b", wish.text.lower()))
+    return bool(
+        re.search(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b", wish.text.lower())
+    )
 
 
 def _who_can(wish: Wish, team: dict[str, Any] | None) -> str:
     if team:
-        return f"Yes: `{team['name']}` does {_skills(wish)}. Its purpose: {team.get('purpose', '')}. What shall they do?"
+        return (
+            f"Yes: `{team['name']}` does {_skills(wish)}. Its purpose: {team.get('purpose', '')}. What shall they do?"
+        )
     return f"No living team does {_skills(wish)}. {_OFFER_NEW}"
 
 
@@ -179,4 +197,6 @@ def _colleagues(tool: Tool, prompt: Prompt) -> list[str]:
 
 def _call(tool: Tool, values: Mapping[str, Any]) -> Call:
     """The call with arguments that fit the tool's schema; what is required and unknown is filled in."""
-    return Call(tool.name, fill(tool.schema, values, str(values.get("message") or "all")) if tool.schema else dict(values))
+    return Call(
+        tool.name, fill(tool.schema, values, str(values.get("message") or "all")) if tool.schema else dict(values)
+    )

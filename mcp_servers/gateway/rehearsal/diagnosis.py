@@ -8,8 +8,15 @@ from typing import Any
 from mcp_servers.gateway.rehearsal.words import clip, readable
 
 _READ = 60_000
-_FAULT = re.compile(r"\b\w*(error|exception|traceback|failed|failing|refused|denied|cannot|unknown|missing|killed|fatal|no such|invalid)\w*\b", re.IGNORECASE)  # fmt: skip
-_INFRASTRUCTURE = re.compile(r"no space left|out of memory|oom|connection refused|gateway did not answer|name resolution|too many open files|network is unreachable|timed? ?out", re.IGNORECASE)  # fmt: skip
+_FAULT = re.compile(
+    r"\b\w*(error|exception|traceback|failed|failing|refused|denied|cannot|unknown|missing|killed|fatal|no such|invalid)\w*\b",
+    re.IGNORECASE,
+)
+_INFRASTRUCTURE = re.compile(
+    r"no space left|out of memory|oom|connection refused|gateway did not answer|name resolution|too many open files"
+    r"|network is unreachable|timed? ?out",
+    re.IGNORECASE,
+)
 _ENDED = re.compile(r"killed by signal|sigkill|sigterm|terminated", re.IGNORECASE)
 _TAG = re.compile(r"</?\w{1,20}>")
 

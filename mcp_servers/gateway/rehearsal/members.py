@@ -41,7 +41,9 @@ _THINGS: dict[str, tuple[str, ...]] = {
     "haiku": ("haiku", "poem", "verse"),
     "list": ("list", "ideas", "names"),
 }
-_WRITES = frozenset("write writer writing content copy author headlines translator agent editor draft text specialist".split())
+_WRITES = frozenset(
+    "write writer writing content copy author headlines translator agent editor draft text specialist".split()
+)
 
 
 def is_skeptic(prompt: Prompt) -> bool:
@@ -122,7 +124,11 @@ def _draft(thing: str, topic: str) -> str:
 
 
 def _notes(name: str, topic: str, asked: str) -> str:
-    content = [word for word in dict.fromkeys(words(asked)) if word not in lexicon.STOP and stem(word) not in lexicon.DOING and len(word) > 2][:4]
+    content = [
+        word
+        for word in dict.fromkeys(words(asked))
+        if word not in lexicon.STOP and stem(word) not in lexicon.DOING and len(word) > 2
+    ][:4]
     return (
         f"From the {name[:1].lower() + name[1:]}, on {topic}:\n"
         f"- What is asked turns on {listed(content) or topic}.\n"

@@ -109,5 +109,7 @@ def _spent_calls(request: Mapping[str, Any]) -> int:
 
 
 def _tokens(parts: list[Any]) -> int:
-    length = sum(len(part) if isinstance(part, str) else len(json.dumps(part, ensure_ascii=False)) for part in parts if part)
+    length = sum(
+        len(part) if isinstance(part, str) else len(json.dumps(part, ensure_ascii=False)) for part in parts if part
+    )
     return max(1, length // _CHARACTERS_PER_TOKEN)

@@ -57,7 +57,9 @@ def read(request: Mapping[str, Any]) -> Prompt:
     messages = [message for message in _items(request.get("messages")) if isinstance(message, Mapping)]
     spoken = [index for index, message in enumerate(messages) if message.get("role") == "user"]
     # CrewAI asks on in a further user message after tool results; the task is then in the first one.
-    last = next((index for index in reversed(spoken) if "<request>" in _text(messages[index])), spoken[-1] if spoken else -1)
+    last = next(
+        (index for index in reversed(spoken) if "<request>" in _text(messages[index])), spoken[-1] if spoken else -1
+    )
     task = _text(messages[last]) if last >= 0 else ""
     tools = {tool_key(tool.name): tool for tool in _tools(request.get("tools"))}
     asked = between(task, "request")

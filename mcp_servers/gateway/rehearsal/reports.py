@@ -50,7 +50,9 @@ def of_request(result: Result, wish: Wish) -> str:
         case "refused" | "rejected" | "held" | "reverted" as outcome:
             return f"{understood}Nothing was made; the DevOps team says {outcome}: {reasons or reply.get('text', '')}"
         case _:
-            return f"{understood}The DevOps team answers ({reply.get('state')}): {clip(str(reply.get('text', '')), 800)}"
+            return (
+                f"{understood}The DevOps team answers ({reply.get('state')}): {clip(str(reply.get('text', '')), 800)}"
+            )
 
 
 def of_status(result: Result) -> str:
@@ -60,7 +62,9 @@ def of_status(result: Result) -> str:
     if (teams := teams_in(result.value)) is not None:
         return _teams(teams)
     if isinstance(result.value, dict):
-        facts = {key: value for key, value in result.value.items() if isinstance(value, str | int | float) and value != ""}
+        facts = {
+            key: value for key, value in result.value.items() if isinstance(value, str | int | float) and value != ""
+        }
         if facts:
             return "; ".join(f"{key.replace('_', ' ')}: {clip(str(value), 120)}" for key, value in facts.items()) + "."
         return clip(json.dumps(result.value, ensure_ascii=False), 1500)
@@ -89,7 +93,10 @@ def _teams(teams: list[dict[str, Any]]) -> str:
 def _changes(changes: list[dict[str, Any]]) -> str:
     if not changes:
         return "No change is waiting."
-    lines = [f"- change {change.get('number')}: {change.get('title', '')} ({change.get('state', 'open')})" for change in changes[:_SHOWN]]
+    lines = [
+        f"- change {change.get('number')}: {change.get('title', '')} ({change.get('state', 'open')})"
+        for change in changes[:_SHOWN]
+    ]
     return "\n".join([f"{len(changes)} {'change' if len(changes) == 1 else 'changes'}:", *lines])
 
 

@@ -12,14 +12,18 @@ from typing import Literal
 
 from mcp_servers.gateway.rehearsal import lexicon
 from mcp_servers.gateway.rehearsal.domain import Domain, Hits, hits, stems
-from mcp_servers.gateway.rehearsal.words import clip, listed, readable, slug, stem, words
+from mcp_servers.gateway.rehearsal.words import READ_LIMIT, clip, listed, readable, slug, stem, words
 from teams.spec import RESERVED_NAMES
 
 Kind = Literal["capability", "work", "question", "greeting", "yes", "no", "unclear"]
 
 _SENTENCE = re.compile(r"(?<=[.!?;\n])\s+|\n")
+#: What looks like a tag is nobody's word.
+_TAG = re.compile(r"(?:<|&lt;)\s{0,3}/?\s{0,3}\w{1,20}\s{0,3}(?:>|&gt;)")
 _NAMED = re.compile(r"""\b(?:named|called|name it|call it)\s+["'`]?([^\s"'`,;]{1,80})""", re.IGNORECASE)
-_TEAM_FOR = re.compile(r"\b(?:a|an|the|our|new|another)\s+((?:[\w&-]+\s+){1,3}?)(?:team|department|crew|squad|unit|group)\b")
+_TEAM_FOR = re.compile(
+    r"\b(?:a|an|the|our|new|another)\s+((?:[\w&-]+\s+){1,3}?)(?:team|department|crew|squad|unit|group)\b"
+)
 _ASKED_TEAM = re.compile(
     r"\b(?:ask|have|let|tell|get|want|give)\s+(?:the\s+|our\s+)?((?:[\w&-]+\s+){0,2}?[\w-]+)[ -]team\b|\b([a-z][a-z0-9-]*-team)\b"
 )
@@ -60,7 +64,7 @@ class Wish:
 
 def understand(text: str) -> Wish:
     """Reads one message. Bounded work whatever its length; never raises."""
-    clean, orders_ignored = _without_orders(readable(text))
+    clean, orders_ignored = _without_orders(readable(_TAG.sub("\n", text[:READ_LIMIT])))
     wish = replace(_read(clean), orders_ignored=orders_ignored)
     if wish.kind == "unclear" and orders_ignored:
         return replace(
@@ -168,12 +172,30 @@ def _is_question(lowered: str, found: tuple[str, ...]) -> bool:
 
 
 def _starts_with_asking(found: tuple[str, ...]) -> bool:
-    head = [word for word in found[:6] if word not in ("please", "could", "can", "would", "you", "i", "want", "hi", "hello")]
+    head = [
+        word for word in found[:6] if word not in ("please", "could", "can", "would", "you", "i", "want", "hi", "hello")
+    ]
     return bool(head) and head[0] in ("ask", "have", "let", "tell", "get", "the", "give")
 
 
 def _orders_work(found: tuple[str, ...]) -> bool:
-    polite = ("please", "could", "can", "would", "you", "hi", "hello", "hey", "kindly", "i", "need", "to", "us", "me", "want")
+    polite = (
+        "please",
+        "could",
+        "can",
+        "would",
+        "you",
+        "hi",
+        "hello",
+        "hey",
+        "kindly",
+        "i",
+        "need",
+        "to",
+        "us",
+        "me",
+        "want",
+    )
     head = next((word for word in found[:8] if word not in polite), "")
     return stem(head) in lexicon.WORK
 
@@ -184,7 +206,9 @@ def _wants_a_thing(found: tuple[str, ...]) -> bool:
     wanting = next((index for index, word in enumerate(head) if word in ("need", "want", "like")), None)
     if wanting is None or any(stem(word) in lexicon.GROUP for word in found):
         return False
-    things = [word for word in head[wanting + 1 : wanting + 6] if word not in ("a", "an", "one", "some", "the", "to", "have")]
+    things = [
+        word for word in head[wanting + 1 : wanting + 6] if word not in ("a", "an", "one", "some", "the", "to", "have")
+    ]
     return any(word in lexicon.THINGS for word in things[:3])
 
 
@@ -235,7 +259,11 @@ def _team_name(text: str, best: Hits | None, about: tuple[str, ...]) -> str:
             return wanted if wanted.endswith("team") else _team(wanted)
     if phrase := _TEAM_FOR.search(lexicon.FIXED_PROCESS.sub(" ", text.lower())):
         useful = [lexicon.mended(word) for word in words(phrase[1]) if word not in lexicon.STOP and stem(word) not in lexicon.VAGUE and not word.isdigit()]  # fmt: skip
-        useful = [word for word in useful if word not in ("small", "big", "whole", "dedicated", "little", "real", "langgraph", "crewai")]
+        useful = [
+            word
+            for word in useful
+            if word not in ("small", "big", "whole", "dedicated", "little", "real", "langgraph", "crewai")
+        ]
         if useful and any(word[0].isalpha() for word in useful):
             return _team(slug(" ".join(useful[-2:])))
     if best:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -43,23 +44,25 @@ def create_forge(root: Path, identities: Iterable[Identity], base_url: str, now:
 
 
 class BodyLimit:
-    """Stops a request whose body is longer than `limit` bytes, whatever its header says, with 413."""
+    """Stops a request whose body is longer than `limit` bytes with 413, whatever its header says, before anybody reads it."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app, self.limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        messages = deque[Message]()
         total = 0
-
-        async def counted() -> Message:
-            nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
+        while not messages or messages[-1].get("more_body", False):
+            messages.append(await receive())
+            total += len(messages[-1].get("body", b""))
             if total > self.limit:
-                raise errors.ForgeError(413, f"Payload too large (maximum is {self.limit} bytes)")
-            return message
+                await errors.answer(413, f"Payload too large (maximum is {self.limit} bytes)")(scope, receive, send)
+                return
 
-        try:
-            await self.app(scope, counted if scope["type"] == "http" else receive, send)
-        except errors.ForgeError as error:
-            await errors.answer(error.status, error.message)(scope, receive, send)
+        async def again() -> Message:
+            return messages.popleft() if messages else await receive()
+
+        await self.app(scope, again, send)

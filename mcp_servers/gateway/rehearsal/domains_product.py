@@ -1,4 +1,4 @@
-"""Fields of work around products, knowledge and machines."""
+"""Fields of work around software and data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENGINEERING = Domain(
     words="software developer developers engineering engineer engineers programmer programmers code coding app apps",
     foreign="entwickler programmier desarrollo desarrolladores logiciel webseite",
     doubt="how this fails, and who notices",
-)  # fmt: skip
+)
 
 QA = Domain(
     name="qa",
@@ -51,7 +51,7 @@ QA = Domain(
     words="qa quality-assurance",
     foreign="qualitatssicherung calidad qualite pruebas",
     doubt="which case nobody has tried",
-)  # fmt: skip
+)
 
 DATA = Domain(
     name="data",
@@ -75,31 +75,7 @@ DATA = Domain(
     words="data dataset datasets spreadsheet spreadsheets sql",
     foreign="daten datos donnees",
     doubt="whether the data can say this at all",
-)  # fmt: skip
-
-RESEARCH = Domain(
-    name="research",
-    department="research",
-    placement="research",
-    result="findings with their sources and their limits",
-    lead=("research-lead", "Head of research"),
-    posts=(
-        Post("source-finder", "Source researcher", ("desk-research", "literature-review"), "find what is known and who says so", "sources with what each supports"),
-        Post("market-researcher", "Market researcher", ("market-research", "competitor-analysis"), "find out what customers want and competitors do", "findings apart from guesses"),
-        Post("synthesist", "Research writer", ("research-synthesis", "report-writing"), "put findings together so that one can decide", "a short report: question, findings, open points"),
-    ),
-    skills={
-        "desk-research": "investigate investigation",
-        "literature-review": "literature papers studies scientific science",
-        "market-research": "market markets surveys survey interviews",
-        "competitor-analysis": "competitor competitors competition rivals",
-        "research-synthesis": "findings",
-        "report-writing": "report reports reporting whitepaper whitepapers",
-    },
-    words="research researcher researchers",
-    foreign="forschung recherche investigacion marktforschung",
-    doubt="whether the opposite would fit the sources as well",
-)  # fmt: skip
+)
 
 SECURITY = Domain(
     name="security",
@@ -123,49 +99,4 @@ SECURITY = Domain(
     words="security cybersecurity infosec",
     foreign="sicherheit seguridad securite",
     doubt="what an attacker would try once this is in place",
-)  # fmt: skip
-
-TRANSLATION = Domain(
-    name="translation",
-    department="content",
-    placement="content.translation",
-    result="texts that read as if written in the reader's language",
-    lead=("language-lead", "Head of translation"),
-    posts=(
-        Post("translator", "Translator", ("translation", "localization"), "carry meaning and tone into the other language", "a translation with doubtful places marked"),
-        Post("terminologist", "Terminologist", ("terminology", "glossaries"), "see that one thing has one word everywhere", "the terms used, with the choice for each"),
-        Post("proofreader", "Proofreader", ("proofreading", "style-review"), "read the result as its reader will", "corrections, each with its reason"),
-    ),
-    skills={
-        "translation": "translate translates translating translation translations translator translators",
-        "localization": "localize localise localization localisation locale",
-        "terminology": "terminology glossary glossaries",
-        "proofreading": "proofread proofreading spelling grammar",
-    },
-    words="language languages multilingual translation",
-    foreign="ubersetz traduc tradui traduct",
-    doubt="whether a native reader would stumble",
-)  # fmt: skip
-
-DESIGN = Domain(
-    name="design",
-    department="design",
-    placement="design",
-    result="things that people understand at first sight",
-    lead=("design-lead", "Head of design"),
-    posts=(
-        Post("ux-designer", "Product designer", ("ux-design", "user-research"), "find out how people do things and make it easier", "a flow in words, with where people could fail"),
-        Post("visual-designer", "Visual designer", ("visual-design", "illustration"), "give things a form that says what they are", "a description of form, colour and type, with reasons"),
-        Post("prototyper", "Prototyper", ("prototyping", "design-systems"), "make it touchable before it is built", "what to build first, and what to ask with it"),
-    ),
-    skills={
-        "ux-design": "ux usability wireframe wireframes",
-        "user-research": "personas",
-        "visual-design": "logo logos graphic graphics layout posters flyers",
-        "illustration": "illustration illustrations drawings",
-        "prototyping": "prototype prototypes mockup mockups",
-    },
-    words="design designer designers",
-    foreign="gestaltung diseno",
-    doubt="whether somebody tired and distracted would get it",
-)  # fmt: skip
+)

@@ -1,0 +1,1 @@
+"""The whole story, played in a throw-away home."""
