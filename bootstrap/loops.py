@@ -22,6 +22,8 @@ TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
 #: Nothing more happens to a change in one of these states.
 _FINAL = {State.VERIFIED, State.ROLLED_BACK, State.CLOSED}
+#: What the DevOps team knows from its own proposing.
+_BEFORE_THE_END = {State.INTENDED, State.PROPOSED, State.JUDGED, State.APPROVED}
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +56,8 @@ class Loops:
         for number, state in states.items():
             known = self._told.get(number)
             self._told[number] = state
-            moved = known is not None and known is not state
-            if moved or (first and state not in _FINAL):
+            moved = known is not state and state not in _BEFORE_THE_END
+            if moved and not (first and state in _FINAL):
                 await self.kernel.tell_of_change(number)
 
     def _states(self) -> dict[int, State]:

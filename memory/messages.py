@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +38,14 @@ class Answered:
     text: str
     task: str | None = None
     context: str | None = None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A message as it was carried, for reading. `answer` is None while it is under way."""
+
+    sent: Sent
+    answer: Answered | None
 
 
 @dataclass(frozen=True)
@@ -97,15 +104,33 @@ def close_unanswered(session: Session, now: datetime) -> None:
     )
 
 
-def latest(session: Session, team: str | None = None, most: int = 100) -> Sequence[MessageRow]:
+def latest(session: Session, team: str | None = None, most: int = 100) -> list[Carried]:
     """The newest messages, newest first; of one team: those it received and those its members sent."""
     query = select(MessageRow).order_by(MessageRow.at.desc()).limit(most)
     if team is not None:
         query = query.where((MessageRow.receiver == team) | (MessageRow.sender_scope == f"team:{team}"))
-    return session.scalars(query).all()
+    return [_carried(row) for row in session.scalars(query)]
 
 
-def of_correlation(session: Session, correlation_id: str) -> Sequence[MessageRow]:
+def of_correlation(session: Session, correlation_id: str) -> list[Carried]:
     """Every message of one piece of business, oldest first."""
     query = select(MessageRow).where(MessageRow.correlation_id == correlation_id).order_by(MessageRow.at)
-    return session.scalars(query).all()
+    return [_carried(row) for row in session.scalars(query)]
+
+
+def _carried(row: MessageRow) -> Carried:
+    sent = Sent(
+        id=row.id,
+        at=row.at,
+        correlation_id=row.correlation_id,
+        sender=row.sender,
+        sender_scope=row.sender_scope,
+        receiver=row.receiver,
+        kind=row.kind,
+        hop=row.hop,
+        visited=tuple(row.visited.split()),
+        text=row.text,
+    )
+    if row.replied_at is None:
+        return Carried(sent, None)
+    return Carried(sent, Answered(row.replied_at, row.state or "lost", row.reply or "", row.task, row.context))

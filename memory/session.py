@@ -45,6 +45,8 @@ class Database:
             try:
                 yield session
             finally:
+                # Rows outlive the session as what they were when read.
+                session.expunge_all()
                 session.rollback()
 
     def close(self) -> None:

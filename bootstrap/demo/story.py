@@ -207,7 +207,7 @@ def break_it(told: Told) -> list[str]:
     bot.close()
     judged = wait_for("the verdict", lambda: _judged(told, proposed.number))
     done = told.stage.company.post(
-        f"/changes/{proposed.number}/approve", {"head": judged["head"], "why": f"{_words(judged)}"}
+        f"/changes/{proposed.number}/approve", {"head": judged["head"], "why": _words(judged)}
     )
     expect(done["merged"], f"it was not merged: {done['text']} {json.dumps(done['verdict'])[:600]}")
     return [f"change #{proposed.number} is merged: {told.team} now wants the model {UNSERVED}"]
@@ -285,13 +285,13 @@ def _rollback(told: Told) -> dict[str, Any] | None:
 
 
 def _words(change: dict[str, Any]) -> str:
-    """The law's explicit words, where the verdict asks for them."""
-    asks = [
-        one
-        for one in change["verdict"].get("children", [])
-        if one["outcome"] == "needs_approval" and "cost" in one["rule"]
-    ]
-    return "cost accepted: the demo wants to see the team fall ill" if asks else ""
+    """The explicit words that the law wants from who approves this, if it wants any."""
+    asked = [one["reason"] for one in change["verdict"]["children"] if one["outcome"] == "needs_approval"]
+    return (
+        "cost accepted: the demo wants to see the team fall ill"
+        if any("cost accepted:" in why for why in asked)
+        else ""
+    )
 
 
 def _short(text: str, limit: int = 160) -> str:

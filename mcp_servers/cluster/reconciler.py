@@ -262,7 +262,7 @@ class Reconciler:
             return
         source.parent.mkdir(parents=True, exist_ok=True)
         scratch = source.with_name(f"{source.name}.{secrets.token_hex(4)}")
-        self.repository.export(found.commit, found.path, scratch)
+        self.repository.export(found.commit, found.path, scratch / found.path)
         try:
             scratch.rename(source)
         except OSError:

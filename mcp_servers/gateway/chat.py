@@ -39,15 +39,42 @@ class Tool(BaseModel):
     function: Function
 
 
+class FunctionCall(BaseModel):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    arguments: str
+
+
+class ToolCall(BaseModel):
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class Part(BaseModel):
+    """A part of a message's content. Its other fields go to the provider as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["text", "image_url", "refusal"]
+
+
 class Message(BaseModel):
-    """One message. Its content is text or parts (text and images)."""
+    """One message. Fields we do not know, such as a member's name, go to the provider as they are."""
 
     model_config = ConfigDict(extra="allow")
 
     role: Role
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    content: str | list[Part] | None = None
+    tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _answers_a_call(self) -> Self:
+        if self.role == "tool" and not self.tool_call_id:
+            raise ValueError("a tool message needs the tool_call_id it answers")
+        if self.role == "assistant" and self.content is None and not self.tool_calls:
+            raise ValueError("an assistant message needs content or tool_calls")
+        return self
 
 
 class StreamOptions(BaseModel):
@@ -129,7 +156,7 @@ class ChatRequest(BaseModel):
     def most_tokens_in(self, body_bytes: int) -> int:
         """No fewer tokens than any provider will count: a token has at least one byte, and images their known maximum."""
         images = sum(
-            part.get("type") == "image_url"
+            part.type == "image_url"
             for message in self.messages
             if isinstance(message.content, list)
             for part in message.content

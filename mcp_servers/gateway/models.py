@@ -49,7 +49,7 @@ class ModelSettings:
     #: US dollars for a million tokens at `base_url`, if it is neither own hardware nor listed.
     price_per_million: Rate | None = None
     openai_model: str = "gpt-5-mini"
-    anthropic_model: str = "claude-sonnet-4-5"
+    anthropic_model: str = "claude-sonnet-5-5"
     prefer: Provider | None = None
     openai_url: str = "https://api.openai.com/v1"
     anthropic_url: str = "https://api.anthropic.com"

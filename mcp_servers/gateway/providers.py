@@ -119,7 +119,10 @@ class RehearsalProvider:
 
 
 def _messages(request: ChatRequest) -> list[BaseMessage]:
-    return convert_to_messages([message.model_dump(exclude_none=True) for message in request.messages])
+    # `content` must be there, also where it is null.
+    return convert_to_messages(
+        [{"content": None} | message.model_dump(exclude_none=True) for message in request.messages]
+    )
 
 
 def _openai_options(request: ChatRequest) -> dict[str, Any]:

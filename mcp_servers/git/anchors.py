@@ -6,7 +6,6 @@ sequence number and one hash.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from datetime import datetime
 
@@ -23,10 +22,12 @@ _READ_BACK = 500
 
 def anchors(repository: Repository) -> tuple[Head, ...]:
     """The anchored heads, latest first."""
-    with contextlib.suppress(UnknownRevision):
-        found = [_MESSAGE.match(commit.message) for commit in repository.log(ANCHORS, limit=_READ_BACK)]
-        return tuple(Head(int(match[1]), match[2]) for match in found if match)
-    return ()
+    try:
+        tip = repository.resolve(ANCHORS)
+    except UnknownRevision:
+        return ()
+    found = [_MESSAGE.match(commit.message) for commit in repository.log(tip, limit=_READ_BACK)]
+    return tuple(Head(int(match[1]), match[2]) for match in found if match)
 
 
 def anchor(repository: Repository, head: Head, now: datetime) -> bool:

@@ -7,8 +7,32 @@ from collections.abc import Collection
 _LONGEST = 40
 #: Folders, identities and teams of the company itself. A team so named would be mistaken for one of them.
 PROTECTED = frozenset(
-    """executive devops ceo cto cmo coo cfo meta-teams policies memory bootstrap mcp-servers gitops docs kernel owner person
-    elf-devops elf-gate merge-desk reconciler gate forge office""".split()
+    [
+        "executive",
+        "devops",
+        "ceo",
+        "cto",
+        "cmo",
+        "coo",
+        "cfo",
+        "meta-teams",
+        "policies",
+        "memory",
+        "bootstrap",
+        "mcp-servers",
+        "gitops",
+        "docs",
+        "kernel",
+        "owner",
+        "person",
+        "elf-devops",
+        "elf-gate",
+        "merge-desk",
+        "reconciler",
+        "gate",
+        "forge",
+        "office",
+    ]
 )
 
 

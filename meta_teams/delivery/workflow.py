@@ -6,11 +6,11 @@ One thread a correlation id. Whether something is done is read from Git and the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 from weakref import WeakValueDictionary
 
 import aiosqlite
@@ -37,6 +37,10 @@ class State(TypedDict):
     """The facts as JSON values, so that a checkpoint holds nothing but data."""
 
     facts: dict[str, Any]
+
+
+class Node(Protocol):
+    async def __call__(self, state: State) -> State: ...
 
 
 Graph = CompiledStateGraph[State, None, State, State]
@@ -105,7 +109,7 @@ class DeliveryTeam:
             return facts.outcome
 
     @asynccontextmanager
-    async def _books(self) -> AsyncIterator[tuple[AsyncSqliteSaver, Waits]]:
+    async def _books(self) -> AsyncGenerator[tuple[AsyncSqliteSaver, Waits]]:
         async with aiosqlite.connect(self._path, timeout=30) as connection:
             saver, waits = AsyncSqliteSaver(connection), Waits(connection)
             await saver.setup()
@@ -136,7 +140,8 @@ def _graph(desk: Desk, thread: str, saver: AsyncSqliteSaver, waits: Waits) -> Gr
     for step in STEPS:
         graph.add_node(step.value, _node(desk, step))
     graph.add_node(Step.WAIT.value, _wait(thread, waits))
-    ways = {step.value: step.value for step in Step if step is not Step.END} | {Step.END.value: END}
+    ways: dict[Hashable, str] = {step.value: step.value for step in Step if step is not Step.END}
+    ways[Step.END.value] = END
     for source in (START, *(step.value for step in Step if step is not Step.END)):
         graph.add_conditional_edges(source, _way, ways)
     return graph.compile(checkpointer=saver)
@@ -146,7 +151,7 @@ def _way(state: State) -> str:
     return next_step(Facts.model_validate(state["facts"])).value
 
 
-def _node(desk: Desk, step: Step) -> Callable[[State], Any]:
+def _node(desk: Desk, step: Step) -> Node:
     async def node(state: State) -> State:
         facts = Facts.model_validate(state["facts"])
         found = await STEPS[step](desk, facts)
@@ -155,7 +160,7 @@ def _node(desk: Desk, step: Step) -> Callable[[State], Any]:
     return node
 
 
-def _wait(thread: str, waits: Waits) -> Callable[[State], Any]:
+def _wait(thread: str, waits: Waits) -> Node:
     async def wait(state: State) -> State:
         facts = Facts.model_validate(state["facts"])
         if facts.change is None:

@@ -24,6 +24,7 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass
@@ -161,6 +162,8 @@ def _live(told: Path, listener: socket.socket, stdout: str, stderr: str, nursery
         port = urlsplit(deployment.gateway_url).port or 80
         work_dir = Path(deployment.work_dir)
         os.environ.update(HOME=str(work_dir), TMPDIR=str(work_dir), CREWAI_STORAGE_DIR=str(work_dir))
+        # Asked before the fork, the answer would be the nursery's.
+        tempfile.tempdir = str(work_dir)
         sys.dont_write_bytecode = True
         os.chdir(work_dir)
         code = Path(__file__).resolve().parents[2]

@@ -85,13 +85,17 @@ async def test_without_the_bend_the_same_wish_passes_so_the_refusals_are_for_the
     result = await build(devops_spec(), company, Heard(), tmp_path / "c.sqlite").handle(
         run_of("team_creation_request", EVIL)
     )
-    assert (result.data["outcome"], result.data["team"]) == ("proposed", "sales-team")
+    assert (result.data["outcome"], result.data["team"]) == ("proposed", "policies-team")
+    assert not any(member["tools"] for member in company.specs[1]["members"])
 
 
 async def test_without_the_limits_the_attack_would_reach_the_proposal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(design, "_over_limits", lambda spec: [])
+    def no_limits(spec: object) -> list[str]:
+        return []
+
+    monkeypatch.setattr(design, "_over_limits", no_limits)
     bend, _ = ATTACKS["a tool that proposes"]
     company = Company(model=obeying(bend))
     await build(devops_spec(), company, Heard(), tmp_path / "c.sqlite").handle(run_of("team_creation_request", EVIL))

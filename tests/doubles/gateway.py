@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -88,8 +88,8 @@ class Office:
         """(actor, action, subject, outcome, detail) of every row, oldest first; the chain is verified on the way."""
         with self.database.read() as session:
             assert ledger.verify(session).ok
-            rows = list(session.scalars(select(AuditRow).order_by(AuditRow.seq)))
-        found = [(row.actor, row.action, row.subject, row.outcome, json.loads(row.detail)) for row in rows]
+            rows = session.scalars(select(AuditRow).order_by(AuditRow.seq))
+            found = [(row.actor, row.action, row.subject, row.outcome, json.loads(row.detail)) for row in rows]
         return [row for row in found if action in (None, row[1])]
 
 
@@ -150,7 +150,13 @@ def office(
             new_id=lambda: uuid4().hex,
         )
     )
-    app = FastAPI()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await gateway.close()
+
+    app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
     with serving(Guard(app, {f"127.0.0.1:{port}"}), port) as url:
         yield Office(url, world, database, identity, gateway)

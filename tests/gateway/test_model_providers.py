@@ -53,7 +53,7 @@ def start(tmp_path: Path, provider: Provider) -> Generator[Any]:
         url = stack.enter_context(serving(provider.app()))
 
         def starting(**settings: Any) -> Office:
-            chosen = {"base_url": f"{url}/v1", "base_url_model": "llama", **settings}
+            chosen: dict[str, Any] = {"base_url": f"{url}/v1", "base_url_model": "llama", **settings}
             for key in ("openai_url", "anthropic_url"):
                 if settings.get(key) == "stand-in":
                     chosen |= {key: f"{url}/v1" if key == "openai_url" else url, "base_url": None}
@@ -288,14 +288,14 @@ def test_anthropics_wire_with_tools_and_structured_output(start: Any, provider: 
     assert asked["tools"][0]["name"] == "find_team" and asked["max_tokens"] == 4096
     assert structured["output_config"]["format"]["type"] == "json_schema"
     assert provider.headers[0]["x-api-key"] == "sk-ant-test"
-    assert spent(gateway).usd_micro == 2 * (11 * 3 + 7 * 15)
+    assert spent(gateway).usd_micro == 2 * (11 * 2 + 7 * 10)
 
 
 def test_default_is_what_is_configured_and_a_preference_that_is_not_is_an_error() -> None:
     def default(**settings: Any) -> Link:
         return Models(ModelSettings(**settings), lambda _: {}).default
 
-    both = {"openai_api_key": "a", "anthropic_api_key": "b"}
+    both: dict[str, Any] = {"openai_api_key": "a", "anthropic_api_key": "b"}
     assert default() == Link("rehearsal", "rehearsal")
     assert default(openai_api_key="a").provider == "openai"
     assert default(**both).provider == "anthropic"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 
 from mcp_servers.factories.spec_files import dump_spec, load_spec
@@ -160,18 +163,48 @@ class World:
         return commit
 
 
-def serve_world(
-    tmp_path: Path, serve_app: Callable[[FastAPI, socket.socket], None], database: Database, template: Path
-) -> World:
-    """A world over a copy of the seeded `template` repository, its forge served on a loopback port."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
+class Server(threading.Thread):
+    """A real uvicorn on a loopback port, whose app can be exchanged between tests."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = int(self.sock.getsockname()[1])
+        self.app = FastAPI()
+        config = uvicorn.Config(self._serve, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+    def run(self) -> None:
+        self._server.run(sockets=[self.sock])
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self.join(timeout=10)
+        self.sock.close()
+
+
+@contextmanager
+def running_server() -> Generator[Server]:
+    server = Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@contextmanager
+def running_world(tmp_path: Path, server: Server, database: Database, template: Path) -> Generator[World]:
+    """A world over a copy of the seeded `template` repository, its forge on the server's port."""
     root = tmp_path / "forge"
     shutil.copytree(template, root)
-    port = int(sock.getsockname()[1])
     clock = Clock()
     identities = [Identity(login, token_sha256(f"token-of-{login}"), may) for login, may in RIGHTS.items()]
-    app = FastAPI()
-    app.mount("/forge", create_forge(root, identities, f"http://127.0.0.1:{port}/forge", clock))
-    serve_app(app, sock)
-    return World(root, port, database, clock)
+    server.app = FastAPI()
+    server.app.mount("/forge", create_forge(root, identities, f"http://127.0.0.1:{server.port}/forge", clock))
+    world = World(root, server.port, database, clock)
+    yield world
+    for it in world.made:
+        it.close()

@@ -8,6 +8,7 @@ import pytest
 
 from mcp_servers.git import facts as reading
 from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.command import run_git
 from mcp_servers.git.facts import Remembered, blob_sha
 from mcp_servers.git.objects import NoMergeBase, Signature
 from mcp_servers.git.repository import Repository
@@ -45,8 +46,11 @@ def change_at(head: str) -> Change:
     return Change(7, "t", "b", BRANCH, head, "main", "elf-devops", (), "open", False, START, None, None, "u")
 
 
+NOTHING = Remembered()
+
+
 def read(
-    repository: Repository, head: str, remembered: Remembered = Remembered(), factory: SmallFactory | None = None
+    repository: Repository, head: str, remembered: Remembered = NOTHING, factory: SmallFactory | None = None
 ) -> Facts:
     base = reading.read_base(repository, "main")
     contents = reading.read_contents(repository, base.commit, head)
@@ -56,7 +60,7 @@ def read(
     )
 
 
-def judge(repository: Repository, head: str, remembered: Remembered = Remembered()) -> Verdict:  # noqa: B008
+def judge(repository: Repository, head: str, remembered: Remembered = NOTHING) -> Verdict:
     return evaluate(read(repository, head, remembered), reading.read_base(repository, "main").law, START)
 
 
@@ -106,22 +110,13 @@ def test_a_spoilt_branch_is_refused_by_its_rule(
     assert rule in blocked(judge(repository, push(repository, files_of() | spoil)))
 
 
-def with_entry(repository: Repository, mode: str, kind: str, sha: str, name: str) -> str:
+def with_entry(repository: Repository, mode: str, sha: str, name: str) -> str:
     """The good folder with one entry that no writer of ours would make."""
-    good = repository.write_tree("main", files_of())
-    lines = [f"{it.mode} {it.kind} {it.sha}\t{it.path}" for it in repository.listing(good)]
-    run = __import__("subprocess").run
-    env = {
-        "GIT_DIR": str(repository.git_dir),
-        "GIT_INDEX_FILE": str(repository.git_dir / "odd-index"),
-        "PATH": "/usr/bin:/bin",
-    }
-    every = [f"{line.split()[0]} {line.split()[2]}\t{line.split(chr(9))[1]}" for line in lines] + [
-        f"{mode} {sha}\t{name}"
-    ]
-    run(["git", "update-index", "--index-info"], input="\n".join(every).encode() + b"\n", env=env, check=True)
-    assert kind in ("blob", "commit")
-    return run(["git", "write-tree", "--missing-ok"], env=env, check=True, capture_output=True).stdout.decode().strip()
+    entries = [f"{it.mode} {it.sha}\t{it.path}" for it in repository.listing(repository.write_tree("main", files_of()))]
+    lines = "".join(f"{line}\0" for line in [*entries, f"{mode} {sha}\t{name}"])
+    index = {"GIT_INDEX_FILE": str(repository.git_dir / "odd-index")}
+    run_git(repository.git_dir, ["update-index", "-z", "--index-info"], stdin=lines.encode(), extra=index)
+    return run_git(repository.git_dir, ["write-tree", "--missing-ok"], extra=index)[1].decode().strip()
 
 
 @pytest.mark.rows("F99")
@@ -139,7 +134,7 @@ def with_entry(repository: Repository, mode: str, kind: str, sha: str, name: str
 def test_links_submodules_and_odd_names_are_refused(repository: Repository, mode: str, kind: str, name: str) -> None:
     sha = repository.tree("main") if kind == "commit" else repository.listing("main", "README.md")[0].sha
     assert sha is not None
-    head = put(repository, with_entry(repository, mode, kind, sha, name))
+    head = put(repository, with_entry(repository, mode, sha, name))
     assert blocked(judge(repository, head)) & {"paths"}
 
 
@@ -161,23 +156,13 @@ def test_the_law_is_read_at_the_base_and_never_at_the_head(repository: Repositor
 
 @pytest.mark.rows("F99")
 def test_reading_the_law_at_the_head_would_let_the_attack_through(repository: Repository) -> None:
-    """The planted hole: the same branch, judged by its own law, abolishes the approval it needs."""
-    head = push(repository, files_of())
-    lax = repository.read("main", "policies/changes.yaml").replace(b"approvals: 1", b"approvals: 0")
-    unapproved = read(repository, head).model_copy(update={"reviews": ()})
-    own = push(repository, files_of() | {"policies/changes.yaml": lax.replace(b"approvals: 0", b"approvals: 1", 0)})
-    files = {
-        path: repository.read(own, path)
-        for path in (f"policies/{it}.yaml" for it in ("limits", "costs", "access", "budgets"))
-    }
-    from policies import law
-
-    lax_new_team = lax.replace(
-        b"  law:\n    agents_in: []\n    people_in: [policies]\n    approvals: 0",
-        b"  law:\n    agents_in: []\n    people_in: [policies]\n    approvals: 1",
+    """The planted hole: a branch that abolishes the approval it needs, judged by its own law."""
+    lax = repository.read("main", "policies/changes.yaml").replace(b"approvals: 1", b"approvals: 0", 1)
+    unapproved = read(repository, push(repository, files_of())).model_copy(update={"reviews": ()})
+    repository.update_ref(
+        "refs/heads/lax", put(repository, repository.write_tree("main", {"policies/changes.yaml": lax})), None
     )
-    lax_new_team = lax_new_team.replace(b'people_in: ["."]\n    approvals: 0', b'people_in: ["."]\n    approvals: 1')
-    assert evaluate(unapproved, law.read(files | {"policies/changes.yaml": lax_new_team}), START).allowed
+    assert evaluate(unapproved, reading.read_base(repository, "lax").law, START).allowed
     assert not evaluate(unapproved, reading.read_base(repository, "main").law, START).allowed
 
 
@@ -218,7 +203,7 @@ def test_a_return_to_a_verified_tree_is_a_rollback_and_with_one_more_file_it_is_
     path = "teams/old_team"
     verified = repository.tree("main", path)
     assert verified is not None
-    sick = repository.write_tree("main", {k: v for k, v in team_files("old-team", purpose="Sick").items()})
+    sick = repository.write_tree("main", {**team_files("old-team", purpose="Sick")})
     commit = repository.commit_tree(sick, [repository.resolve("main")], "x\n", WHO, START)
     repository.update_ref("refs/heads/main", commit, repository.resolve("main"))
     known = Remembered(verified_trees=frozenset({verified}))

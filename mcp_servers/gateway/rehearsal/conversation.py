@@ -162,7 +162,10 @@ def _who_can(wish: Wish, team: dict[str, Any] | None) -> str:
 
 
 def _gap(wish: Wish) -> dict[str, Any]:
-    said = wish.text if understand(wish.text).kind in ("capability", "work") else f"We need a team for {wish.function.replace('-', ' ')}: {_skills(wish)}."  # fmt: skip
+    said = wish.text
+    if understand(said).kind not in ("capability", "work"):
+        # Accepted in another language: the DevOps team is told what was agreed on, not what nobody here can read.
+        said = f"We need a team for {wish.function.replace('-', ' ')}: {_skills(wish)}."
     return {
         "capability_gap": clip(said, 1500),
         "required_skills": list(wish.skills),

@@ -16,7 +16,7 @@ def design(wish: Wish) -> dict[str, Any]:
     domain = wish.domain or _own_domain(wish)
     posts = _posts(wish, domain)
     skeptic = len(posts) + 2 >= SKEPTIC_FROM
-    members = [_lead(wish, domain, posts), *(_specialist(domain, post, wish.skills) for post in posts)]
+    members = [_lead(wish, domain, posts), *(_specialist(post) for post in posts)]
     work = [_piece(post) for post in posts]
     if skeptic:
         members.append(_skeptic(domain))
@@ -67,8 +67,7 @@ def _lead(wish: Wish, domain: Domain, posts: list[Post]) -> dict[str, Any]:
     }
 
 
-def _specialist(domain: Domain, post: Post, asked: tuple[str, ...]) -> dict[str, Any]:
-    del asked
+def _specialist(post: Post) -> dict[str, Any]:
     return {
         "name": post.name,
         "role": post.role,
@@ -128,11 +127,30 @@ def _own_domain(wish: Wish) -> Domain:
     field = wish.function.replace("-", " ")
     skills = wish.skills or (slug(wish.function, "general-work"),)
     first, rest = skills[0], tuple(skills[1:])
+    research, review = slug(f"{wish.function[:30]}-research"), slug(f"{wish.function[:32]}-review")
     posts = (
-        Post("specialist", f"Specialist for {field}"[:200], (first, *rest[:1]), f"do the core of the work on {field}", f"the result asked for on {field}"),
-        Post("researcher", f"Researcher for {field}"[:200], (slug(f"{wish.function[:30]}-research"), *rest[1:2]), f"find out what is known about {field} and what it depends on", "facts with their sources, apart from guesses"),
-        Post("reviewer", f"Quality reviewer for {field}"[:200], (slug(f"{wish.function[:32]}-review"), *rest[2:3]), f"check results on {field} against what was asked", "what is right, what is missing, what to change"),
-    )  # fmt: skip
+        Post(
+            "specialist",
+            clip(f"Specialist for {field}", 200),
+            (first, *rest[:1]),
+            f"do the core of the work on {field}",
+            f"the result asked for on {field}",
+        ),
+        Post(
+            "researcher",
+            clip(f"Researcher for {field}", 200),
+            (research, *rest[1:2]),
+            f"find out what is known about {field} and what it depends on",
+            "facts with their sources, apart from guesses",
+        ),
+        Post(
+            "reviewer",
+            clip(f"Quality reviewer for {field}", 200),
+            (review, *rest[2:3]),
+            f"check results on {field} against what was asked",
+            "what is right, what is missing, what to change",
+        ),
+    )
     return Domain(
         name=wish.function,
         department=wish.department,

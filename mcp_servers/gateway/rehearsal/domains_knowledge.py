@@ -11,9 +11,27 @@ RESEARCH = Domain(
     result="findings with their sources and their limits",
     lead=("research-lead", "Head of research"),
     posts=(
-        Post("source-finder", "Source researcher", ("desk-research", "literature-review"), "find what is known and who says so", "sources with what each supports"),
-        Post("market-researcher", "Market researcher", ("market-research", "competitor-analysis"), "find out what customers want and competitors do", "findings apart from guesses"),
-        Post("synthesist", "Research writer", ("research-synthesis", "report-writing"), "put findings together so that one can decide", "a short report: question, findings, open points"),
+        Post(
+            "source-finder",
+            "Source researcher",
+            ("desk-research", "literature-review"),
+            "find what is known and who says so",
+            "sources with what each supports",
+        ),
+        Post(
+            "market-researcher",
+            "Market researcher",
+            ("market-research", "competitor-analysis"),
+            "find out what customers want and competitors do",
+            "findings apart from guesses",
+        ),
+        Post(
+            "synthesist",
+            "Research writer",
+            ("research-synthesis", "report-writing"),
+            "put findings together so that one can decide",
+            "a short report: question, findings, open points",
+        ),
     ),
     skills={
         "desk-research": "investigate investigation",
@@ -35,9 +53,27 @@ TRANSLATION = Domain(
     result="texts that read as if written in the reader's language",
     lead=("language-lead", "Head of translation"),
     posts=(
-        Post("translator", "Translator", ("translation", "localization"), "carry meaning and tone into the other language", "a translation with doubtful places marked"),
-        Post("terminologist", "Terminologist", ("terminology", "glossaries"), "see that one thing has one word everywhere", "the terms used, with the choice for each"),
-        Post("proofreader", "Proofreader", ("proofreading", "style-review"), "read the result as its reader will", "corrections, each with its reason"),
+        Post(
+            "translator",
+            "Translator",
+            ("translation", "localization"),
+            "carry meaning and tone into the other language",
+            "a translation with doubtful places marked",
+        ),
+        Post(
+            "terminologist",
+            "Terminologist",
+            ("terminology", "glossaries"),
+            "see that one thing has one word everywhere",
+            "the terms used, with the choice for each",
+        ),
+        Post(
+            "proofreader",
+            "Proofreader",
+            ("proofreading", "style-review"),
+            "read the result as its reader will",
+            "corrections, each with its reason",
+        ),
     ),
     skills={
         "translation": "translate translates translating translation translations translator translators",

@@ -29,6 +29,7 @@ DOMAINS: tuple[Domain, ...] = (
     market.DESIGN,
 )
 
+
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -52,9 +53,7 @@ WORK = stems(
 DOING = WORK | stems(
     """handle run manage do take care keep look after deal process handles runs manages watch monitor provide deliver"""
 )
-QUESTION = _set(
-    """who what which how when where why is are do does did has have whats hows"""
-)
+QUESTION = _set("""who what which how when where why is are do does did has have whats hows""")
 COMPANY = stems(
     """team teams company status cost costs spend spent spending budget change changes proposal proposals approval
     approvals health healthy deployed running busy doing work working reports structure hierarchy organisation
@@ -74,6 +73,8 @@ YES = _set(
     correct exactly right"""
 )
 NO = _set("no nope not nein non never cancel stop forget")
+AFTER_YES = YES | _set("it ask that the team them would be great create is delegate with ahead")
+AFTER_NO = NO | _set("thanks thank you it that not now mind about is all")
 VAGUE = stems(
     """something anything stuff things thing better help improve great good nice more new work works everything
     whatever team company us business"""
@@ -105,9 +106,7 @@ SLIPS = {
     "pls": "please",
     "crate": "create",
 }
-URGENT = stems(
-    """urgent urgently asap immediately now today critical emergency"""
-)
+URGENT = stems("""urgent urgently asap immediately now today critical emergency""")
 FIXED_PROCESS = re.compile(
     r"\b(pipeline|state machine|workflow|step by step|steps|stages|fixed process|fixed order|langgraph"
     r"|checklist process|approval process)\b"
@@ -116,7 +115,8 @@ CREW_NAMED = re.compile(r"\bcrew ?ai\b")
 
 #: Sentences that try to give orders to the machinery instead of saying what is wanted.
 ORDERS = re.compile(
-    r"\b(ignore|disregard|forget|override|bypass|skip|disable|circumvent)\b.{0,60}\b(polic\w*|rules?|instructions?|limits?|gate|prompt|approval|approvals|guardrails?|above|previous)\b"
+    r"\b(ignore|disregard|forget|override|bypass|skip|disable|circumvent)\b.{0,60}"
+    r"\b(polic\w*|rules?|instructions?|limits?|gate|prompt|approval|approvals|guardrails?|above|previous)\b"
     r"|\b(edit|change|delete|overwrite|modify|rewrite|write to)\b.{0,40}(policies|limits\.ya?ml|\.ya?ml|\.git\b|/etc/|\bmain branch\b)"
     r"|\bpush\b.{0,30}\b(to )?(main|master)\b|\bmerge\b.{0,30}\b(yourself|without|directly|at once)\b"
     r"|\b(grant|give)\b.{0,30}\b(admin|root|yourself|all tools|all permissions|every tool)\b"
@@ -137,19 +137,17 @@ STOP = _set("""a an the this that these those and or but nor so if then than as 
 #: Words that only one language has, to recognise which one a message is in.
 LANGUAGES: dict[str, frozenset[str]] = {
     "German": _set(
-    """wir brauchen ein eine einen das die der und fur ich mochte bitte uns unsere unser nicht mit soll sollen kannst
+        """wir brauchen ein eine einen das die der und fur ich mochte bitte uns unsere unser nicht mit soll sollen kannst
     jemanden mannschaft abteilung schreibt auch ist wer"""
-),
+    ),
     "Spanish": _set(
-    """necesitamos necesito un una equipo que para el la los las y nuestro nuestra por favor queremos quiero con
+        """necesitamos necesito un una equipo que para el la los las y nuestro nuestra por favor queremos quiero con
     escriba del como esta"""
-),
+    ),
     "French": _set(
-    """nous avons besoin une equipe qui pour le la les et notre nos avec je voudrais des du est il faut"""
-),
-    "Italian": _set(
-    """abbiamo bisogno di una squadra che per il lo gli e nostro nostra con vorrei della"""
-),
+        """nous avons besoin une equipe qui pour le la les et notre nos avec je voudrais des du est il faut"""
+    ),
+    "Italian": _set("""abbiamo bisogno di una squadra che per il lo gli e nostro nostra con vorrei della"""),
 }
 ENGLISH = _set(
     """the a an we i need want team that to for and our of is are can you please write who which what with in on it do

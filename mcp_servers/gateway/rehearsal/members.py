@@ -18,16 +18,63 @@ DOUBT = "Doubt:"
 _DRAFTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "headline": ("Headlines", ("{T}: come and see", "What {t} means for you", "Why we are proud of {t}")),
     "slogan": ("Slogans", ("{T}. Simply there.", "{T}: made for you", "More from {t}")),
-    "tweet": ("Posts", ("{T}: here is what is new, and whom it helps.", "A question for you: what would you do with {t}?")),
-    "blog": ("Blog post, first draft", ("{T}", "Opening: why {t} matters to the reader, in two sentences.", "Middle: three things that change, one example each.", "End: what the reader can do next.")),
-    "email": ("E-mail", ("Subject: {T}", "Hello, this is about {t}. Here is what you need to know: [facts].", "Please answer with any question; we reply to each.")),
-    "summary": ("Summary", ("Subject: {t}.", "What is given: only the words of the request.", "What to add: figures, dates and who is concerned.")),
-    "plan": ("Plan", ("1. Settle what {t} shall achieve and how that is seen.", "2. Name who does what, and by when.", "3. Do the smallest part first and look at the result.", "4. Decide on the rest from what was seen.")),
-    "report": ("Report, outline", ("Question: what do we want to know about {t}?", "Findings: [to be filled from sources].", "Open points: what no source says.")),
-    "answer": ("Reply", ("Thank you for writing about {t}.", "Here is what we can say, and what we are looking into: [facts].", "You will hear from us again by [date].")),
+    "tweet": (
+        "Posts",
+        ("{T}: here is what is new, and whom it helps.", "A question for you: what would you do with {t}?"),
+    ),
+    "blog": (
+        "Blog post, first draft",
+        (
+            "{T}",
+            "Opening: why {t} matters to the reader, in two sentences.",
+            "Middle: three things that change, one example each.",
+            "End: what the reader can do next.",
+        ),
+    ),
+    "email": (
+        "E-mail",
+        (
+            "Subject: {T}",
+            "Hello, this is about {t}. Here is what you need to know: [facts].",
+            "Please answer with any question; we reply to each.",
+        ),
+    ),
+    "summary": (
+        "Summary",
+        (
+            "Subject: {t}.",
+            "What is given: only the words of the request.",
+            "What to add: figures, dates and who is concerned.",
+        ),
+    ),
+    "plan": (
+        "Plan",
+        (
+            "1. Settle what {t} shall achieve and how that is seen.",
+            "2. Name who does what, and by when.",
+            "3. Do the smallest part first and look at the result.",
+            "4. Decide on the rest from what was seen.",
+        ),
+    ),
+    "report": (
+        "Report, outline",
+        (
+            "Question: what do we want to know about {t}?",
+            "Findings: [to be filled from sources].",
+            "Open points: what no source says.",
+        ),
+    ),
+    "answer": (
+        "Reply",
+        (
+            "Thank you for writing about {t}.",
+            "Here is what we can say, and what we are looking into: [facts].",
+            "You will hear from us again by [date].",
+        ),
+    ),
     "haiku": ("Three lines", ("{T} in the morning", "a quiet word, and one more", "{t} stays with us")),
     "list": ("List", ("{T}: what it is", "{T}: whom it concerns", "{T}: what comes next")),
-}  # fmt: skip
+}
 _THINGS: dict[str, tuple[str, ...]] = {
     "headline": ("headline", "headlines", "title", "titles"),
     "slogan": ("slogan", "slogans", "tagline", "taglines", "copy", "advert", "ad"),
@@ -42,7 +89,21 @@ _THINGS: dict[str, tuple[str, ...]] = {
     "list": ("list", "ideas", "names"),
 }
 _WRITES = frozenset(
-    "write writer writing content copy author headlines translator agent editor draft text specialist".split()
+    [
+        "write",
+        "writer",
+        "writing",
+        "content",
+        "copy",
+        "author",
+        "headlines",
+        "translator",
+        "agent",
+        "editor",
+        "draft",
+        "text",
+        "specialist",
+    ]
 )
 
 

@@ -99,7 +99,8 @@ def _says(text: str) -> dict[str, Any]:
 def _calls(call: conversation.Call, spent: int) -> dict[str, Any]:
     function = {"name": call.tool, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
     # Numbered within the conversation, so that ids differ and the same request still gives the same answer.
-    return {"role": "assistant", "content": None, "tool_calls": [{"id": f"call_{spent + 1}", "type": "function", "function": function}]}  # fmt: skip
+    made = {"id": f"call_{spent + 1}", "type": "function", "function": function}
+    return {"role": "assistant", "content": None, "tool_calls": [made]}
 
 
 def _spent_calls(request: Mapping[str, Any]) -> int:

@@ -50,9 +50,8 @@ class Disconnected(Exception):
 class SmartHttp:
     """The ASGI app at `<base_url>/git`. A new git process serves each request and never outlives it."""
 
-    def __init__(self, site: Site, *, body_limit: int = BODY_LIMIT) -> None:
+    def __init__(self, site: Site) -> None:
         self.site = site
-        self.body_limit = body_limit
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,11 +86,11 @@ class SmartHttp:
         if service == "git-receive-pack":
             self._check_push(identity)
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self.body_limit:
-            raise Refusal(413, f"A request may have {self.body_limit} bytes; push less at once.")
+        if not length.isdigit() or int(length) > BODY_LIMIT:
+            raise Refusal(413, f"A request may have {BODY_LIMIT} bytes; push less at once.")
         return {
             **_cgi(scope, headers, path, query),
-            **_settings(self.site.root, bare, self.body_limit),
+            **_settings(self.site.root, bare),
             **_who(identity),
         }
 
@@ -129,8 +128,8 @@ class SmartHttp:
             if message["type"] == "http.disconnect":
                 raise Disconnected
             total += len(message.get("body", b""))
-            if total > self.body_limit:
-                raise Refusal(413, f"A request may have {self.body_limit} bytes; push less at once.")
+            if total > BODY_LIMIT:
+                raise Refusal(413, f"A request may have {BODY_LIMIT} bytes; push less at once.")
             process.stdin.write(message.get("body", b""))
             try:
                 await process.stdin.drain()
@@ -233,7 +232,7 @@ def _who(identity: Identity) -> dict[str, str]:
     }
 
 
-def _settings(root: Path, bare: Path, limit: int) -> dict[str, str]:
+def _settings(root: Path, bare: Path) -> dict[str, str]:
     """Git's settings for this one process, above whatever the repository's own file says."""
     settings = {
         "core.hooksPath": str(hooks_path(root)),
@@ -246,7 +245,7 @@ def _settings(root: Path, bare: Path, limit: int) -> dict[str, str]:
         "receive.denyDeletes": "true",
         "receive.fsckObjects": "true",
         "receive.hideRefs": "refs/pull",
-        "receive.maxInputSize": str(limit),
+        "receive.maxInputSize": str(BODY_LIMIT),
         "safe.directory": str(bare),
         "uploadpack.allowFilter": "true",
     }

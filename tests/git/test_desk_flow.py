@@ -1,0 +1,381 @@
+"""The merge desk against a real forge: judged, shown, approved, merged; and never anything that was not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_servers.git.changes import BaseMoved, HeadMoved, NotAllowed, Proposal, Unavailable
+from mcp_servers.git.merge_desk import Closed, Merged, NotYet
+from mcp_servers.git.verdict_page import CONTEXT
+from memory import changes, ledger
+from memory.change_state import State, progress, state_of
+from memory.change_tables import VerdictRow
+from memory.session import Database
+from policies.verdict import Outcome
+from tests.git.desk_world import OWNER, Server, World, running_server, running_world, seeded, team_files
+
+NEW = "teams/marketing_team"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("template")
+    seeded(root, team_files("old-team"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[Server]:
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
+    with running_world(tmp_path, server, sqlite, template) as made:
+        yield made
+
+
+def entries(world: World) -> list[tuple[str, str, str]]:
+    from sqlalchemy import select
+
+    from memory.tables import AuditRow
+
+    with world.database.read() as session:
+        assert ledger.verify(session).ok
+        return [(it.actor, it.action, it.outcome) for it in session.scalars(select(AuditRow).order_by(AuditRow.seq))]
+
+
+def state(world: World, number: int) -> State:
+    with world.database.read() as session:
+        return state_of(progress(session, number))
+
+
+def verdict_rows(world: World) -> int:
+    with world.database.read() as session:
+        return session.query(VerdictRow).count()
+
+
+@pytest.mark.rows("F97", "F98", "F99", "F101", "F102", "F103", "F106", "L6")
+def test_a_proposal_is_judged_approved_and_merged_and_all_of_it_is_in_the_ledger(world: World) -> None:
+    change = world.propose()
+    assert change.branch.startswith("auto/new-team/marketing-team-") and set(change.labels) == {
+        "automated", "new-team", "needs-review",
+    }  # fmt: skip
+    assert state(world, change.number) is State.JUDGED
+    before = world.main()
+    done = world.desk.approve(change.number, OWNER, change.head)
+    assert isinstance(done, Merged)
+    merge = world.repository.log("main", limit=1)[0]
+    assert (merge.sha, list(merge.parents)) == (done.commit, [before, change.head])
+    assert world.repository.read("main", f"{NEW}/team.yaml") == team_files()[f"{NEW}/team.yaml"]
+    assert state(world, change.number) is State.MERGED
+    assert entries(world) == [
+        ("devops/delivery-lead", "change.intend", "intended"),
+        ("devops/delivery-lead", "change.propose", "proposed"),
+        ("kernel:merge-desk", "change.judge", "needs_approval"),
+        ("person:owner", "change.approve", "approved"),
+        ("kernel:merge-desk", "change.judge", "allow"),
+        ("kernel:merge-desk", "change.merge", "merged"),
+    ]
+    with world.database.read() as session:
+        end = changes.end_of(session, change.number)
+    assert end is not None and (end.team_path, end.team_tree) == (NEW, world.repository.tree("main", NEW))
+
+
+@pytest.mark.rows("F101")
+def test_the_verdict_stands_on_the_pull_request_as_a_status_and_one_comment(world: World) -> None:
+    change = world.propose()
+    statuses = world.gate.statuses(change.head)
+    assert [(it.context, it.state, it.creator) for it in statuses] == [(CONTEXT, "pending", "elf-gate")]
+    [comment] = world.gate.comments(change.number)
+    assert "[person] approvals" in comment.body and f"elf approve {change.number}" in comment.body
+    world.desk.approve(change.number, "owner", change.head)
+    assert [it.state for it in world.gate.statuses(change.head)] == ["success"]
+    assert len(world.gate.comments(change.number)) == 1
+
+
+def test_judging_again_on_the_same_inputs_writes_nothing(world: World) -> None:
+    change = world.propose()
+    before = (entries(world), verdict_rows(world), world.gate.comments(change.number), world.gate.statuses(change.head))
+    world.clock.tick(seconds=30)
+    for _ in range(3):
+        world.desk.judge(change.number)
+        world.desk.tick()
+    assert before == (
+        entries(world),
+        verdict_rows(world),
+        world.gate.comments(change.number),
+        world.gate.statuses(change.head),
+    )
+
+
+@pytest.mark.rows("F99", "F106")
+def test_a_commit_pushed_after_the_approval_needs_a_new_one(world: World) -> None:
+    change = world.propose()
+    world.changes("owner").approve(change.number, change.head)
+    pushed = world.commit_to(change.branch, {f"{NEW}/README.md": b"# Other words\n"})
+    refused = world.desk.merge_if_allowed(change.number)
+    assert isinstance(refused, NotYet) and {"approvals", "rerender"} <= {
+        child.rule for child in refused.verdict.children if not child.allowed
+    }
+    with pytest.raises(HeadMoved):
+        world.desk.approve(change.number, OWNER, change.head)
+    assert world.gate.get(change.number).head == pushed and f"{NEW}/team.yaml" not in str(
+        world.repository.listing("main")
+    )
+
+
+@pytest.mark.rows("F99")
+def test_main_that_moved_is_judged_again_and_the_merge_is_of_what_was_judged(world: World) -> None:
+    change = world.propose()
+    world.commit_to("main", {"README.md": b"# Moved\n"})
+    base = world.main()
+    done = world.desk.approve(change.number, OWNER, change.head)
+    assert isinstance(done, Merged)
+    with world.database.read() as session:
+        judged = changes.last_verdict(session, change.number)
+    assert judged is not None and (judged.head, judged.base) == (change.head, base)
+    assert list(world.repository.log("main", limit=1)[0].parents) == [base, change.head]
+
+
+class Racing:
+    """The gate's port, with somebody else who is faster at the moment of the merge."""
+
+    def __init__(self, world: World, act: Callable[[], None]) -> None:
+        self._world, self._act, self.merges = world, act, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world.changes("elf-gate"), name)
+
+    def merge(self, number: int, expected_head: str, message: str) -> str:
+        self.merges += 1
+        if self.merges == 1:
+            self._act()
+        return self._world.changes("elf-gate").merge(number, expected_head, message)
+
+
+@pytest.mark.rows("F99")
+def test_a_commit_pushed_between_verdict_and_merge_is_not_merged(world: World) -> None:
+    change = world.propose()
+
+    def attack() -> None:
+        world.commit_to(change.branch, {f"{NEW}/backdoor.py": b"pass\n"})
+
+    racing = Racing(world, attack)
+    world.restart(gate=racing)
+    done = world.desk.approve(change.number, OWNER, change.head)
+    assert isinstance(done, NotYet) and racing.merges == 1
+    assert world.repository.tree("main", NEW) is None
+
+
+@pytest.mark.rows("F99")
+def test_merging_the_head_of_the_moment_would_merge_what_nobody_judged(world: World) -> None:
+    """The planted hole: a desk that passes the current head instead of the judged one."""
+    change = world.propose()
+
+    class Careless(Racing):
+        def merge(self, number: int, expected_head: str, message: str) -> str:
+            self._act()
+            return self._world.changes("elf-gate").merge(number, self._world.head(number), message)
+
+    def attack() -> None:
+        world.commit_to(change.branch, {f"{NEW}/backdoor.py": b"pass\n"})
+
+    world.restart(gate=Careless(world, attack))
+    world.desk.approve(change.number, OWNER, change.head)
+    assert world.repository.read("main", f"{NEW}/backdoor.py") == b"pass\n"
+    assert entries(world)[-1] == ("kernel:merge-desk", "change.merge", "merged_unjudged")
+
+
+def test_a_base_that_keeps_moving_is_given_up_for_this_round(world: World) -> None:
+    change = world.propose()
+
+    class Moving(Racing):
+        def merge(self, number: int, expected_head: str, message: str) -> str:
+            self.merges += 1
+            raise BaseMoved("main moved")
+
+    moving = Moving(world, lambda: None)
+    world.restart(gate=moving)
+    assert isinstance(world.desk.approve(change.number, OWNER, change.head), NotYet)
+    assert moving.merges == 3
+    world.restart()
+    assert world.desk.tick().merged == [change.number]
+
+
+@pytest.mark.rows("F106")
+def test_only_people_approve_and_not_their_own(world: World) -> None:
+    change = world.propose()
+    for stranger in ("elf-devops", "elf-gate", "person:nobody", "devops/delivery-lead"):
+        with pytest.raises(NotAllowed):
+            world.desk.approve(change.number, stranger, change.head)
+    own = world.changes("owner").propose(
+        Proposal("auto/mine/readme", "Mine", "", (), {"README.md": b"# Mine\n"}, "Mine\n")
+    )
+    with pytest.raises(NotAllowed):
+        world.desk.approve(own.number, OWNER, own.head)
+    assert not isinstance(world.desk.merge_if_allowed(own.number), Merged)
+
+
+@pytest.mark.rows("F102", "F104")
+def test_a_rejection_closes_with_the_reason_and_frees_the_place(world: World) -> None:
+    change = world.propose()
+    with pytest.raises(ValueError, match="say why"):
+        world.desk.reject(change.number, OWNER, "  ")
+    assert world.desk.reject(change.number, OWNER, "we have an agency") == Closed(change.number)
+    assert state(world, change.number) is State.CLOSED
+    assert ("person:owner", "change.reject", "rejected") in entries(world)
+    assert any("we have an agency" in it.body for it in world.gate.comments(change.number))
+    again = world.propose(key="second-wish")
+    assert again.number != change.number and state(world, again.number) is State.JUDGED
+
+
+@pytest.mark.rows("F99")
+def test_a_gate_that_crashes_denies_says_so_and_never_merges(world: World) -> None:
+    change = world.propose()
+    world.changes("owner").approve(change.number, change.head)
+    world.commit_to("main", {"policies/limits.yaml": b"new_teams: [\n"})
+    done = world.desk.merge_if_allowed(change.number)
+    assert isinstance(done, NotYet) and done.verdict.outcome is Outcome.DENY
+    assert "policies/limits.yaml: line" in done.verdict.reason
+    [status] = world.gate.statuses(change.head)
+    assert status.state == "failure" and "could not be judged" in status.description
+    assert world.repository.tree("main", NEW) is None
+
+
+@pytest.mark.rows("F99")
+def test_statuses_and_comments_of_others_decide_nothing(world: World) -> None:
+    change = world.propose()
+    world.changes("elf-devops").comment(
+        change.number, "elf-gate-verdict", "**The gate allows this change.** Approved-by: owner"
+    )
+    assert isinstance(world.desk.merge_if_allowed(change.number), NotYet)
+
+
+@pytest.mark.rows("F99", "F15")
+def test_an_agent_s_hand_made_pull_request_gets_a_place_a_verdict_and_no_merge(world: World) -> None:
+    edited = {**team_files(), f"{NEW}/agents/writer.py": b"import os\n", "policies/limits.yaml": b"{}\n"}
+    change = world.changes("elf-devops").propose(Proposal("auto/new-team/x", "New team", "", (), edited, "x\n"))
+    assert world.desk.tick().waiting == [change.number]
+    verdict = world.desk.judge(change.number)
+    assert verdict.outcome is Outcome.DENY and "law travels alone" in verdict.text()
+    good = world.changes("elf-devops").propose(
+        Proposal("auto/new-team/y", "New team", "", (), team_files("by-hand"), "x\n")
+    )
+    assert isinstance(world.desk.approve(good.number, OWNER, good.head), Merged)
+
+
+@pytest.mark.rows("F104")
+def test_two_teams_in_a_row_wait_for_the_cooldown_and_are_then_merged_by_themselves(world: World) -> None:
+    one, two = world.propose("first-team"), world.propose("second-team")
+    assert isinstance(world.desk.approve(one.number, OWNER, one.head), Merged)
+    waiting = world.desk.approve(two.number, OWNER, two.head)
+    assert isinstance(waiting, NotYet) and waiting.verdict.outcome is Outcome.PENDING and waiting.verdict.retry_at
+    world.clock.tick(seconds=59)
+    assert world.desk.tick().merged == []
+    world.clock.tick(seconds=1)
+    assert world.desk.tick().merged == [two.number]
+
+
+# ---------------------------------------------------------------- killed at any step
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+class Dying:
+    """A port that dies before or after its n-th writing call."""
+
+    WRITES = ("propose", "publish_status", "comment", "merge", "approve", "reject")
+
+    def __init__(self, inner: Any, at: int, *, after: bool) -> None:
+        self._inner, self._left, self._after = inner, at, after
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._inner, name)
+        if name not in self.WRITES:
+            return call
+
+        def dying(*arguments: Any, **named: Any) -> Any:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise Killed
+            result = call(*arguments, **named)
+            if self._left == 0:
+                raise Killed
+            return result
+
+        return dying
+
+
+@pytest.mark.rows("L5")
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_kill_around_any_step_of_proposing_ends_in_one_pull_request(world: World, step: int, after: bool) -> None:
+    if step == 1:
+        world.restart(proposer=Dying(world.changes("elf-devops"), 1, after=after))
+    else:
+        world.restart(gate=Dying(world.changes("elf-gate"), step - 1, after=after))
+    with pytest.raises(Killed):
+        world.propose()
+    world.restart()
+    again = world.propose()
+    assert [it.number for it in world.gate.all()] == [again.number]
+    assert state(world, again.number) is State.JUDGED
+    assert len(world.gate.comments(again.number)) == 1
+    actions = [action for _, action, _ in entries(world)]
+    assert actions.count("change.intend") == actions.count("change.propose") == 1
+    assert world.propose().number == again.number
+
+
+@pytest.mark.rows("L5")
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_kill_around_any_step_of_merging_is_repaired_by_the_next_tick(world: World, step: int, after: bool) -> None:
+    change = world.propose()
+    world.changes("owner").approve(change.number, change.head)
+    world.restart(gate=Dying(world.changes("elf-gate"), step, after=after))
+    with pytest.raises(Killed):
+        world.desk.tick()
+    world.restart()
+    world.desk.tick()
+    world.desk.tick()
+    assert state(world, change.number) is State.MERGED
+    assert [it for it in entries(world) if it[1] == "change.merge"] == [("kernel:merge-desk", "change.merge", "merged")]
+    assert len(world.repository.log("main", limit=10, first_parent=True)) == 2
+
+
+@pytest.mark.rows("L5")
+def test_a_proposal_nobody_repeats_is_finished_by_the_kernel_itself(world: World) -> None:
+    world.restart(proposer=Dying(world.changes("elf-devops"), 1, after=False))
+    with pytest.raises(Killed):
+        world.propose()
+    world.restart()
+    assert world.proposer.resume() == []
+    world.clock.tick(seconds=61)
+    [made] = world.proposer.resume()
+    assert made.change.state == "open" and world.propose().number == made.change.number
+
+
+def test_one_change_s_trouble_does_not_stop_the_others(world: World) -> None:
+    one, two = world.propose("first-team"), world.propose("second-team")
+    world.changes("owner").approve(two.number, two.head)
+
+    class Deaf:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.changes("elf-gate"), name)
+
+        def reviews(self, number: int) -> Any:
+            if number == one.number:
+                raise Unavailable("no answer")
+            return world.changes("elf-gate").reviews(number)
+
+    world.restart(gate=Deaf())
+    done = world.desk.tick()
+    assert done.merged == [two.number] and done.failed == {one.number: "no answer (try again later)"}

@@ -1,0 +1,106 @@
+"""A gateway and teams on it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import teams
+from mcp_servers.factories.fileset import write
+from mcp_servers.factories.team import render
+from teams.runtime.deployment import Deployment
+from teams.runtime.server import create_app
+from teams.spec import TeamSpec
+from tests.runtime import standin as gateway
+
+INBOUND = "the gateway's own token for this team"
+
+
+@pytest.fixture(scope="session")
+def standin_server() -> Iterator[gateway.StandIn]:
+    standin = gateway.StandIn()
+    with gateway.serving(gateway.create_app(standin)) as url:
+        standin.url = url
+        yield standin
+
+
+@pytest.fixture
+def standin(standin_server: gateway.StandIn) -> gateway.StandIn:
+    standin_server.forget()
+    return standin_server
+
+
+def deploy(spec: TeamSpec, home: Path, gateway_url: str) -> Deployment:
+    """The team's rendered files in a source folder, and what its process is told."""
+    write(render(spec), home / "source" / "teams" / spec.folder)
+    (home / "work").mkdir(exist_ok=True)
+    return Deployment(
+        deployment_id="d-1",
+        team=spec.name,
+        tree="0" * 40,
+        package=f"teams.{spec.folder}",
+        source=str(home / "source"),
+        gateway_url=gateway_url,
+        member_tokens={member.name: f"token-{member.name}" for member in spec.members},
+        inbound_token_sha256=hashlib.sha256(INBOUND.encode()).hexdigest(),
+        work_dir=str(home / "work"),
+    )
+
+
+@dataclass(frozen=True)
+class Running:
+    """A team that runs, and a client that shows its token."""
+
+    url: str
+    client: httpx.Client
+
+    def health(self) -> dict[str, Any]:
+        return httpx.get(f"{self.url}/health").json()
+
+    def settled(self, within: float = 20.0) -> dict[str, Any]:
+        """The health once it is decided."""
+        end = time.monotonic() + within
+        while (health := self.health())["status"] == "starting":
+            assert time.monotonic() < end, health
+            time.sleep(0.01)
+        return health
+
+    def send(self, text: str, data: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+        """The task (JSON) that answers an A2A message."""
+        parts: list[dict[str, Any]] = [{"text": text}, *([{"data": data}] if data else [])]
+        message = {"role": "ROLE_USER", "messageId": "m-1", "parts": parts}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
+        answer = self.client.post("/a2a", json=body, headers={"A2A-Version": "1.0"} | headers).json()
+        return answer["result"]["task"]
+
+
+Runs = Callable[[Deployment], AbstractContextManager[Running]]
+
+
+@pytest.fixture
+def runs() -> Iterator[Runs]:
+    """Runs a deployment in this process, and makes the process forget the team's package afterwards."""
+    path, modules = list(teams.__path__), set(sys.modules)
+
+    @contextmanager
+    def run(deployment: Deployment) -> Iterator[Running]:
+        with (
+            gateway.serving(create_app(deployment)) as url,
+            httpx.Client(base_url=url, headers={"Authorization": f"Bearer {INBOUND}"}, timeout=30) as client,
+        ):
+            yield Running(url, client)
+
+    yield run
+    teams.__path__[:] = path
+    for name in set(sys.modules) - modules:
+        if name.startswith("teams.") and not name.startswith("teams.runtime"):
+            del sys.modules[name]
