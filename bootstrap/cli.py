@@ -29,8 +29,9 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(factory_app, name="factory")
 app.add_typer(policy_app, name="policy")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Soft wrap: the terminal breaks lines, so that what is copied from it is whole.
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once it serves; ./elf down ends it.")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import CursorResult, Integer, and_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -43,15 +43,18 @@ def reserve(
         session.delete(held)
         session.flush()
     values = select(
-        literal(key), literal(NEW_TEAM), literal("reserved"), literal(now, SlotRow.reserved_at.type), literal(number)
+        literal(key),
+        literal(NEW_TEAM),
+        literal("reserved"),
+        literal(now, SlotRow.reserved_at.type),
+        literal(number, Integer),
     )
     if at_most is not None:
         count = select(func.count()).select_from(SlotRow).where(_taken(now - window)).scalar_subquery()
         values = values.where(count < at_most)
     columns = ["key", "scope", "state", "reserved_at", "number"]
-    done = session.execute(insert(SlotRow).from_select(columns, values))
-    assert isinstance(done, CursorResult)
-    if done.rowcount != 1:
+    # What was written is asked back: a driver's count of inserted rows is not to be had on both databases.
+    if session.execute(insert(SlotRow).from_select(columns, values).returning(SlotRow.key)).first() is None:
         raise _no_room(session, at_most or 0, window, now)
     return True
 
@@ -111,5 +114,5 @@ def _taken(since: datetime):
 def _no_room(session: Session, at_most: int, window: timedelta, now: datetime) -> NoRoom:
     rows = taken(session, now - window)
     leaving = sorted(row.settled_at + window for row in rows if row.settled_at is not None and row.state == "consumed")
-    over = len(rows) - at_most + 1
-    return NoRoom(len(rows), at_most, leaving[over - 1] if at_most and over <= len(leaving) else None)
+    over = len(rows) - at_most
+    return NoRoom(len(rows), at_most, leaving[over] if at_most and 0 <= over < len(leaving) else None)

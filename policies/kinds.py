@@ -9,13 +9,13 @@ from policies.facts import Facts, Kind
 LAW_FOLDER = "policies/"
 TEAM_ZONES = frozenset({"teams", "meta_teams"})
 #: Folders beside the teams that are no team's: not a matter of policy, or an agent's reach would be.
-PLATFORM_FOLDERS = frozenset({"runtime", "catalog"})
+PLATFORM_FOLDERS = frozenset({("teams", "runtime"), ("teams", "catalog"), ("meta_teams", "delivery")})
 
 
 def team_folder(path: str) -> tuple[str, str] | None:
     """(zone, folder) if the path lies in a team's folder."""
     parts = path.split("/")
-    if len(parts) < 3 or parts[0] not in TEAM_ZONES or parts[1] in PLATFORM_FOLDERS:
+    if len(parts) < 3 or parts[0] not in TEAM_ZONES or (parts[0], parts[1]) in PLATFORM_FOLDERS:
         return None
     return parts[0], parts[1]
 

@@ -44,7 +44,7 @@ Step = Callable[[Told], list[str]]
 
 def play(settings: Settings, *, as_json: bool, keep: bool, console: Console) -> int:
     """Plays every step; 0 only if each one's evidence was found."""
-    shown = Console(stderr=True, highlight=False) if as_json else console
+    shown = Console(stderr=True, highlight=False, soft_wrap=True) if as_json else console
     began = time.monotonic()
     shown.print("A company in a throw-away home, from nothing:", style="bold")
     steps: list[dict[str, Any]] = []
@@ -227,7 +227,7 @@ def be_healed(told: Told) -> list[str]:
     incident = next((row for row in rows if row["action"] == "incident.open"), None)
     expect(incident, "the ledger knows no incident")
     log = company.get("/log/devops", lines=400)["lines"]
-    diagnosis = [line["text"] for line in log if "iagnos" in line["text"]]
+    diagnosis = [line["text"] for line in log if "I would roll back" in line["text"]]
     expect(diagnosis, "the DevOps team diagnosed nothing")
     return [
         f"found: {incident['detail']['reason'] if incident else ''}",

@@ -125,6 +125,13 @@ def _answer_errors(app: FastAPI) -> None:
     def gateway(_request: Request, error: GatewayError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
         return answer(502, str(error))
 
+    @app.exception_handler(Exception)
+    def stumbled(_request: Request, error: Exception) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        # Starlette logs the error itself after this answer.
+        return answer(
+            500, f"the company stumbled over this ({type(error).__name__}); log/kernel.log in its home says where."
+        )
+
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
         first = error.errors()[0]

@@ -92,16 +92,16 @@ class Office:
     def _history(self) -> tuple[Utterance, ...]:
         """The last turns of the person and the CEO, oldest first."""
         with self.database.read() as session:
-            rows = [
-                row
-                for row in messages.latest(session, CEO_TEAM, most=REMEMBERED_TURNS * 3)
-                if row.sender == PERSON and row.receiver == CEO_TEAM and row.reply
-            ]
-        turns = sorted(rows, key=lambda row: row.at)[-REMEMBERED_TURNS:]
+            carried = messages.latest(session, CEO_TEAM, most=REMEMBERED_TURNS * 3)
+        turns = [
+            (("person", one.sent.text), ("ceo", one.answer.text))
+            for one in carried
+            if one.sent.sender == PERSON and one.sent.receiver == CEO_TEAM and one.answer
+        ]
         return tuple(
             Utterance(speaker=speaker, text=words[:_TURN_LENGTH])
-            for row in turns
-            for speaker, words in (("person", row.text), ("ceo", row.reply or ""))
+            for turn in reversed(turns[:REMEMBERED_TURNS])
+            for speaker, words in turn
             if words.strip()
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import anthropic
 import httpx
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
@@ -68,6 +69,17 @@ class ModelSettings:
         return found
 
 
+class _OwnAnthropic(ChatAnthropic):
+    """With a client of its own, which can be closed; LangChain shares one a process, bound to the first event loop."""
+
+    @cached_property
+    def _async_client(self) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(**self._client_params)
+
+    async def close(self) -> None:
+        await self._async_client.close()
+
+
 class Models:
     """Resolves names and keeps one client a model: connections and TLS contexts are shared between calls."""
 
@@ -75,6 +87,7 @@ class Models:
         self.settings = settings
         self._rehearsal = RehearsalProvider(rehearsal)
         self._clients: dict[Link, LangChainProvider] = {}
+        self._anthropic: list[_OwnAnthropic] = []
         self._http: dict[bool, tuple[httpx.Client, httpx.AsyncClient]] = {}
 
     @property
@@ -134,16 +147,19 @@ class Models:
 
     async def close(self) -> None:
         """Closes the connections. The object cannot be used afterwards."""
+        for anthropic_model in self._anthropic:
+            await anthropic_model.close()
         for client, async_client in self._http.values():
             client.close()
             await async_client.aclose()
         self._clients.clear()
+        self._anthropic.clear()
         self._http.clear()
 
     def _chat_model(self, link: Link) -> BaseChatModel:
         settings = self.settings
         if link.provider == "anthropic":
-            return ChatAnthropic(
+            model = _OwnAnthropic(
                 model_name=link.model,
                 api_key=SecretStr(settings.anthropic_api_key or ""),
                 base_url=settings.anthropic_url,
@@ -151,6 +167,8 @@ class Models:
                 max_retries=0,
                 stop=None,
             )
+            self._anthropic.append(model)
+            return model
         if link.provider == "openai":
             return ChatOpenAI(
                 model=link.model,

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import anthropic
 import httpx
+import httpx2
 import openai
 from anyio import to_thread
 from langchain_core.exceptions import LangChainException
@@ -22,7 +23,11 @@ from mcp_servers.gateway.chat import Answer, ChatRequest, FinishReason, Piece, P
 
 #: What clients raise when an answer is not what its wire promises (JSON, fields, types).
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, LangChainException)
-_FAILURES = (openai.OpenAIError, anthropic.AnthropicError, httpx.HTTPError, *_MALFORMED)
+#: OpenAI's SDK stands on httpx, Anthropic's on httpx2.
+_CONNECTIONS = (openai.OpenAIError, anthropic.AnthropicError, httpx.HTTPError, httpx2.HTTPError)
+_TIMEOUTS = (openai.APITimeoutError, anthropic.APITimeoutError, httpx.TimeoutException, httpx2.TimeoutException)
+_NEVER_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx2.ConnectError, httpx2.ConnectTimeout)
+_FAILURES = (*_CONNECTIONS, *_MALFORMED)
 _FINISH: Mapping[str, FinishReason] = {
     "stop": "stop",
     "end_turn": "stop",
@@ -84,11 +89,11 @@ class LangChainProvider:
         name = self._name
         if _never_connected(error):
             return ProviderFailed(f"{name} cannot be reached; check its address and the network.", "failed", free=True)
-        if isinstance(error, openai.APITimeoutError | anthropic.APITimeoutError | httpx.TimeoutException):
+        if isinstance(error, _TIMEOUTS):
             return ProviderFailed(f"{name} did not answer in time; ask again later.", "timeout", free=False)
         if isinstance(error, openai.APIStatusError | anthropic.APIStatusError) and not started:
             return ProviderFailed(_status_text(name, error.status_code), "failed", free=True)
-        if started or isinstance(error, openai.OpenAIError | anthropic.AnthropicError | httpx.HTTPError):
+        if started or isinstance(error, _CONNECTIONS):
             return ProviderFailed(f"The connection to {name} broke; ask again.", "broken", free=False)
         what = type(error).__name__
         return ProviderFailed(
@@ -221,7 +226,7 @@ def _tokens(message: AIMessage) -> Any:
 def _never_connected(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout):
+        if isinstance(cause, _NEVER_CONNECTED):
             return True
         cause = cause.__cause__
     return False

@@ -18,7 +18,7 @@ from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
 from policies import facts, law
 from policies.facts import ChangedFile, Facts, Slot, SpecFacts, TeamFacts
-from policies.kinds import TEAM_ZONES, touched_folders
+from policies.kinds import team_folder, touched_folders
 from policies.money import usd_micro
 from teams.spec import TeamSpec
 
@@ -135,8 +135,8 @@ def spec_facts(spec: TeamSpec) -> SpecFacts:
 
 def namesakes(before: Iterable[Entry], zone: str, folder: str) -> tuple[tuple[str, str], ...]:
     """Other team folders whose name is the same but for upper and lower case, in any zone."""
-    folders = {(parts[0], parts[1]) for parts in (entry.path.split("/") for entry in before) if len(parts) > 2}
-    same = {it for it in folders if it[0] in TEAM_ZONES and it[1].casefold() == folder.casefold()}
+    folders = {found for entry in before if (found := team_folder(entry.path)) is not None}
+    same = {it for it in folders if it[1].casefold() == folder.casefold()}
     return tuple(sorted(same - {(zone, folder)}))
 
 

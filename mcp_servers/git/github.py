@@ -227,7 +227,9 @@ class GitHubChanges:
         if change.state == "merged" and change.head == expected_head and change.merge_commit:
             return change.merge_commit
         if change.head != expected_head:
-            raise HeadMoved(f"change {number} is at {change.head} now, not at {expected_head}; evaluate it again") from refusal
+            raise HeadMoved(
+                f"change {number} is at {change.head} now, not at {expected_head}; evaluate it again"
+            ) from refusal
         raise refusal
 
     @contextmanager
@@ -241,7 +243,8 @@ class GitHubChanges:
             yield client.get_repo(self.account.repo)
         except GithubException as error:
             raise translated(error) from error
-        except (RequestException, BadAttributeException) as error:
+        except (RequestException, BadAttributeException, AttributeError, TypeError) as error:
+            # The last two are how PyGithub meets an answer that is JSON but not GitHub's.
             raise Unavailable(
                 f"{self.account.api_url} gave no usable answer ({type(error).__name__}); try later"
             ) from error

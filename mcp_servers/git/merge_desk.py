@@ -11,22 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 from mcp_servers.git import verdict_page
 from mcp_servers.git.changes import BaseMoved, Change, Changes, ChangesError, HeadMoved, NotAllowed, NotMergeable
+from mcp_servers.git.desk_records import DeskRecords
 from mcp_servers.git.factory import Factory
 from mcp_servers.git.judging import Judgement, judge
-from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
-from memory import changes as remembered
-from memory import ledger
 from memory.session import Database
-from policies.facts import Facts, Kind
+from policies.facts import Facts
 from policies.kinds import kind_of
 from policies.verdict import Verdict
 
-DESK = "kernel:merge-desk"
 _ATTEMPTS = 3
 
 
@@ -84,6 +79,7 @@ class MergeDesk:
         self._changes, self._repository, self._database = changes, repository, database
         self._factory, self._now, self._people = factory, now, people
         self._login, self._page_url = login, page_url
+        self._records = DeskRecords(database, repository, now)
         self._turn = threading.RLock()
 
     # ------------------------------------------------------------------ judging
@@ -97,43 +93,12 @@ class MergeDesk:
             return self._judge(self._changes.get(number)).verdict
 
     def _judge(self, change: Change) -> Judgement:
-        self._adopt_number(change)
+        self._records.adopt_number(change)
         reviews = self._changes.reviews(change.number)
         judgement = judge(self._repository, self._factory, self._database, change, reviews, self._now())
-        self._record(judgement)
+        self._records.verdict(judgement)
         self._publish(judgement)
         return judgement
-
-    def _adopt_number(self, change: Change) -> None:
-        """A pull request whose number was not recorded (we were killed just after it was opened) finds its intent by branch."""
-        with self._database.read() as session:
-            intent = remembered.intent_on(session, change.branch)
-        if intent is not None and intent.number is None:
-            with self._database.begin() as session:
-                remembered.opened(session, intent.key, change.number)
-
-    def _record(self, judgement: Judgement) -> None:
-        change, verdict, now = judgement.change, judgement.verdict, self._now()
-        judged = remembered.Judged(
-            number=change.number,
-            head=change.head,
-            base=judgement.base,
-            policy_tree=judgement.policy_tree,
-            kind=judgement.kind,
-            outcome=verdict.outcome,
-            verdict=verdict.to_dict(),
-            at=now,
-        )
-        with self._database.begin() as session:
-            if remembered.record_verdict(session, judged):
-                detail = {
-                    "head": change.head,
-                    "base": judgement.base,
-                    "policy_tree": judgement.policy_tree,
-                    "kind": judgement.kind,
-                    "verdict": judged.verdict,
-                }
-                self._append(session, DESK, "change.judge", change.number, verdict.outcome, detail)
 
     def _publish(self, judgement: Judgement) -> None:
         change, verdict = judgement.change, judgement.verdict
@@ -179,7 +144,7 @@ class MergeDesk:
             commit = self._changes.merge(change.number, facts.head, message)
         except (HeadMoved, BaseMoved, NotMergeable):
             return None
-        self._record_end(change, "merged", commit, facts)
+        self._records.end(change, "merged", commit, facts)
         return commit
 
     def _close_if_stale(self, judgement: Judgement) -> Closed | None:
@@ -193,59 +158,12 @@ class MergeDesk:
 
     def _adopt_end(self, change: Change) -> Merged | Closed:
         """Records an end that somebody else brought about, or that we did not live to record."""
-        with self._database.read() as session:
-            known = remembered.end_of(session, change.number)
-        if known is None:
-            self._adopt_number(change)
-            self._record_end(change, "merged" if change.state == "merged" else "closed", change.merge_commit, None)
+        if not self._records.has_ended(change.number):
+            self._records.adopt_number(change)
+            self._records.end(change, "merged" if change.state == "merged" else "closed", change.merge_commit, None)
         if change.state == "merged":
             return Merged(change.number, change.merge_commit or "")
         return Closed(change.number)
-
-    def _record_end(self, change: Change, end: str, commit: str | None, facts: Facts | None) -> None:
-        with self._database.read() as session:
-            judged = remembered.last_verdict(session, change.number)
-            intent = remembered.intent_of(session, change.number)
-        kind = kind_of(facts) if facts else judged.kind if judged else intent.kind if intent else Kind.PLATFORM.value
-        path = self._team_path(change, facts, commit)
-        record = remembered.End(
-            number=change.number,
-            end=end,
-            kind=kind,
-            head=change.head,
-            commit=commit,
-            team_path=path,
-            team_tree=self._repository.tree(commit, path) if path and commit else None,
-            at=self._now(),
-        )
-        base = facts.base if facts else judged.base if judged else ""
-        detail = {"head": change.head, "base": base, "commit": commit, "kind": kind, "adopted": facts is None}
-        outcome = end if end == "closed" or self._is_of(commit, base, change.head) else "merged_unjudged"
-        with self._database.begin() as session:
-            if remembered.record_end(session, record):
-                self._append(
-                    session, DESK, f"change.{'close' if end == 'closed' else 'merge'}", change.number, outcome, detail
-                )
-
-    def _team_path(self, change: Change, facts: Facts | None, commit: str | None) -> str | None:
-        """The one team folder of the change, if it is about one."""
-        if facts is not None:
-            return facts.team.path if facts.team and kind_of(facts) not in (Kind.PLATFORM, Kind.MIXED) else None
-        if commit is None:
-            return None
-        try:
-            parents = self._repository.log(commit, limit=1)[0].parents
-            changed = self._repository.changes(parents[0], change.head) if parents else []
-        except (UnknownRevision, IndexError):
-            return None
-        from_paths = {
-            tuple(it.path.split("/")[:2]) for it in changed if it.path.split("/")[0] in ("teams", "meta_teams")
-        }
-        return "/".join(next(iter(from_paths))) if len(from_paths) == 1 else None
-
-    def _is_of(self, commit: str | None, base: str, head: str) -> bool:
-        """Whether the merge commit joins exactly the judged base and head."""
-        return commit is not None and list(self._repository.log(commit, limit=1)[0].parents) == [base, head]
 
     # ------------------------------------------------------------------ people
 
@@ -257,15 +175,8 @@ class MergeDesk:
         login, port = self._person(person)
         with self._turn:
             port.approve(number, head, reason)
-            with self._database.begin() as session:
-                self._append(
-                    session,
-                    f"person:{login}",
-                    "change.approve",
-                    number,
-                    "approved",
-                    {"head": head, "reason": reason[:2000]},
-                )
+            detail = {"head": head, "reason": reason[:2000]}
+            self._records.word(login, "change.approve", number, "approved", detail)
             return self.merge_if_allowed(number)
 
     def reject(self, number: int, person: str, why: str) -> Closed:
@@ -275,8 +186,7 @@ class MergeDesk:
         login, port = self._person(person)
         with self._turn:
             port.reject(number, why)
-            with self._database.begin() as session:
-                self._append(session, f"person:{login}", "change.reject", number, "rejected", {"why": why[:2000]})
+            self._records.word(login, "change.reject", number, "rejected", {"why": why[:2000]})
             self._adopt_end(self._changes.get(number))
             return Closed(number)
 
@@ -297,9 +207,7 @@ class MergeDesk:
         """
         done = Tick()
         open_now = {change.number for change in self._changes.open()}
-        with self._database.read() as session:
-            numbers = sorted(open_now | set(remembered.not_ended(session)))
-        for number in numbers:
+        for number in sorted(open_now | set(self._records.not_ended())):
             try:
                 result = self.merge_if_allowed(number)
             except ChangesError as error:
@@ -309,8 +217,3 @@ class MergeDesk:
             else:
                 {Merged: done.merged, NotYet: done.waiting, Closed: done.closed}[type(result)].append(number)
         return done
-
-    def _append(
-        self, session: Session, actor: str, action: str, number: int, outcome: str, detail: Mapping[str, object]
-    ) -> None:
-        ledger.append(session, ledger.Entry(actor, action, f"change:{number}", outcome, self._now(), detail))

@@ -18,7 +18,7 @@ from git.exc import GitCommandError
 
 from mcp_servers.git.changes import HandsOff, NotAllowed, Proposal, Refused, Unavailable
 from mcp_servers.git.command import SETTINGS, environment
-from mcp_servers.git.objects import Signature, UnsafePath
+from mcp_servers.git.objects import Signature, UnsafePath, checked_mode, checked_path
 from mcp_servers.git.repository import Repository
 
 TIMEOUT_SECONDS = 60.0
@@ -47,6 +47,7 @@ def push_proposal(remote: Remote, proposal: Proposal, tip: str | None, when: dat
     `tip` is where the branch is now, None if it is not there. The same files already there are adopted without a push.
     `HandsOff` for anybody else's commit on the branch, `BranchMoved` if it is not at `tip`, `Refused`, `NotAllowed`.
     """
+    _check(proposal)
     with tempfile.TemporaryDirectory(prefix="elf-proposal-") as scratch:
         folder = Path(scratch)
         git = _git(remote, folder)
@@ -54,13 +55,22 @@ def push_proposal(remote: Remote, proposal: Proposal, tip: str | None, when: dat
         repository = Repository(folder)
         if tip is not None and _holds(repository, remote.identity, proposal, tip):
             return tip
-        tree = _tree(repository, BASE, proposal)
+        tree = repository.write_tree(BASE, proposal.files, proposal.modes)
         if tree == repository.tree(BASE):
             raise Refused(f"{proposal.branch} would change nothing: every file is on {proposal.base} already")
         parent = repository.resolve(BASE)
         commit = repository.commit_tree(tree, [parent], proposal.message, remote.identity, when)
         _push(git, remote, proposal.branch, commit, tip)
         return commit
+
+
+def _check(proposal: Proposal) -> None:
+    """Refuse odd paths and modes before anything is fetched."""
+    try:
+        for path in proposal.files:
+            checked_mode(proposal.modes.get(path, "100644"), checked_path(path))
+    except UnsafePath as error:
+        raise Refused(str(error)) from error
 
 
 def _git(remote: Remote, folder: Path) -> Git:
@@ -118,14 +128,7 @@ def _holds(repository: Repository, identity: Signature, proposal: Proposal, tip:
         )
     if len(added) != 1:
         return False
-    return added[0].tree == _tree(repository, added[0].parents[0], proposal)
-
-
-def _tree(repository: Repository, base: str, proposal: Proposal) -> str:
-    try:
-        return repository.write_tree(base, proposal.files, proposal.modes)
-    except UnsafePath as error:
-        raise Refused(str(error)) from error
+    return added[0].tree == repository.write_tree(added[0].parents[0], proposal.files, proposal.modes)
 
 
 def _push(git: Git, remote: Remote, branch: str, commit: str, tip: str | None) -> None:

@@ -14,22 +14,21 @@ from typing import Any
 
 from mcp_servers.factories.spec_files import BadSpec, parse_spec
 from mcp_servers.git import facts as reading
-from mcp_servers.git import proposal_page as page
-from mcp_servers.git.changes import Change, Changes, HandsOff, NotAllowed, Proposal, Refused
-from mcp_servers.git.factory import Factory, Zone
+from mcp_servers.git.changes import Change, Changes, HandsOff, NotAllowed, Refused
+from mcp_servers.git.factory import Factory
 from mcp_servers.git.merge_desk import MergeDesk
+from mcp_servers.git.proposal_of import preview, proposal_of
 from mcp_servers.git.repository import Repository
 from memory import changes as remembered
 from memory import ledger, slots
 from memory.changes import Intent
 from memory.session import Database
 from policies.evaluate import evaluate
-from policies.facts import ChangedFile, Facts, Kind, TeamFacts
+from policies.facts import Facts, Kind
 from policies.kinds import TEAM_ZONES
 from policies.verdict import Outcome, Verdict
 from teams.spec import TeamSpec, printable
 
-ZONE: Zone = "teams"
 #: Rules whose "not now" is said before a proposal is made rather than after it.
 _PRECONDITIONS = frozenset({"open_changes"})
 _MAX_TEXT = 2000
@@ -76,7 +75,7 @@ class Proposer:
         if (known := self._known(key, Kind.NEW_TEAM)) is not None:
             return self._finish(known)
         team = _checked_spec(spec)
-        story = page.Story(_text("gap", gap), _text("rationale", rationale), requester, on_behalf_of)
+        gap, rationale = _text("gap", gap), _text("rationale", rationale)
         base = reading.read_base(self._repository, self._target)
         wanted = Intent(
             key=key,
@@ -84,8 +83,8 @@ class Proposer:
             subject=team.name,
             requester=requester,
             on_behalf_of=on_behalf_of,
-            gap=story.gap,
-            rationale=story.rationale,
+            gap=gap,
+            rationale=rationale,
             branch=f"auto/new-team/{team.name}-{_short(key)}",
             payload={"spec": team.model_dump(mode="json")},
             at=self._now(),
@@ -147,42 +146,9 @@ class Proposer:
             raise Refusal(*(f"{it.rule}: {it.reason}" for it in blocking), retry_at=max(times, default=None))
 
     def _preview(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> Facts:
-        files = self._factory.render(team, ZONE)
-        before = self._repository.listing(base.commit)
-        unborn = "0" * 40
         with self._database.read() as session:
             open_before = remembered.older_open(session, wanted.requester, None)
-        exists = self._repository.tree(base.commit, f"{ZONE}/{team.folder}") is not None
-        here = ((ZONE, team.folder),) if exists else ()
-        return Facts(
-            number=0,
-            state="open",
-            branch=wanted.branch,
-            target=self._target,
-            author=self._login,
-            requester=wanted.requester,
-            on_behalf_of=wanted.on_behalf_of,
-            head=unborn,
-            base=base.commit,
-            head_in_repository=unborn,
-            base_in_repository=base.commit,
-            policy_tree=base.policy_tree,
-            files=tuple(
-                ChangedFile(path=f"{ZONE}/{team.folder}/{name}", mode="100644", size=len(data))
-                for name, data in sorted(files.items())
-            ),
-            team=TeamFacts(
-                zone=ZONE,
-                folder=team.folder,
-                tree_before=None,
-                tree_after=unborn,
-                spec_after=reading.spec_facts(team),
-                namesakes=(*here, *reading.namesakes(before, ZONE, team.folder)),
-                forecast_usd_micro_month=self._factory.forecast(team),
-            ),
-            open_before=open_before,
-            read_at=self._now(),
-        )
+        return preview(self._repository, self._factory, team, base, wanted, self._login, self._target, open_before)
 
     def _last_verified(self, team: str) -> tuple[str, str, remembered.Verified]:
         """(folder, its tree now, the verified tree to return to)."""
@@ -247,7 +213,7 @@ class Proposer:
     def _opened(self, intent: Intent) -> Change:
         """The pull request on the intent's branch. If it can never be opened, the intent and its slot are taken back."""
         try:
-            return self._changes.propose(self._proposal(intent))
+            return self._changes.propose(proposal_of(intent, self._repository, self._factory, self._target))
         except (HandsOff, NotAllowed, Refused) as error:
             with self._database.begin() as session:
                 if remembered.withdraw(session, intent.key):
@@ -257,47 +223,6 @@ class Proposer:
                     )
                     ledger.append(session, entry)
             raise
-
-    def _proposal(self, intent: Intent) -> Proposal:
-        """The same bytes for the same intent, as long as the factory is the same."""
-        story = page.Story(intent.gap, intent.rationale, intent.requester, intent.on_behalf_of)
-        if intent.kind == Kind.NEW_TEAM:
-            return self._new_team(intent, story)
-        return self._rollback(intent, story)
-
-    def _new_team(self, intent: Intent, story: page.Story) -> Proposal:
-        spec = TeamSpec.model_validate(intent.payload["spec"])
-        files = {f"{ZONE}/{spec.folder}/{name}": data for name, data in self._factory.render(spec, ZONE).items()}
-        return Proposal(
-            branch=intent.branch,
-            title=page.new_team_title(spec),
-            body=page.new_team_body(spec, story, self._factory.forecast(spec)),
-            labels=page.NEW_TEAM_LABELS,
-            files=files,
-            message=f"Add team {spec.name}\n\nRequested by {intent.requester}.\n",
-            base=self._target,
-        )
-
-    def _rollback(self, intent: Intent, story: page.Story) -> Proposal:
-        path, tree, commit = (str(intent.payload[name]) for name in ("path", "tree", "commit"))
-        if self._repository.tree(commit, path) != tree:
-            raise Refusal(
-                f"the verified tree {tree[:12]} of {path} is not at commit {commit[:12]}; a person must look into it"
-            )
-        wanted = self._repository.listing(commit, path)
-        blobs = self._repository.blobs([entry.sha for entry in wanted])
-        files: dict[str, bytes | None] = {it.path: None for it in self._repository.listing(self._target, path)}
-        files |= {entry.path: data for entry, data in zip(wanted, blobs, strict=True)}
-        return Proposal(
-            branch=intent.branch,
-            title=page.rollback_title(intent.subject),
-            body=page.rollback_body(intent.subject, path, str(intent.payload["from"]), tree, commit, story),
-            labels=page.ROLLBACK_LABELS,
-            files=files,
-            message=f"Roll back team {intent.subject} to tree {tree[:12]}\n\nRequested by {intent.requester}.\n",
-            base=self._target,
-            modes={entry.path: entry.mode for entry in wanted},
-        )
 
 
 def _checked_spec(spec: Mapping[str, Any]) -> TeamSpec:

@@ -96,12 +96,16 @@ def prompt(
         "hyphens; together they have every required skill under its name. Each piece of work names its member. Framework crewai "
         "for free-form work, langgraph for a fixed order of steps. Placement is department first, such as marketing.socialmedia. "
         f"Tools only if needed, of: {', '.join(sorted(TOOLS))}. No member has a model of its own.",
-        tagged("skills", f"function: {understood.function}\ndepartment: {understood.department}\nrequired: {', '.join(understood.required_skills)}"),
+        tagged(
+            "skills",
+            f"function: {understood.function}\ndepartment: {understood.department}\n"
+            f"required: {', '.join(understood.required_skills)}",
+        ),
         tagged("reason", request.business_justification),
         near,
         corrections(faults),
         tagged("request", request.capability_gap),
-    )  # fmt: skip
+    )
 
 
 def as_data(spec: TeamSpec) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Desk:
         return next((member for member in self.spec.members if tool in member.tools), self.spec.manager)
 
     def say(self, speaker: str, text: str, listener: str = "") -> None:
-        heard = listener or (self.run.requester if speaker == self.manager else self.manager)
+        heard = listener or ("team" if speaker == self.manager else self.manager)
         self.voice.say(task=self.run.id, speaker=speaker, listener=heard, text=text)
 
     async def use(self, tool: str, arguments: Mapping[str, Any], answer: type[M]) -> M:
@@ -77,7 +77,7 @@ class Desk:
                 raise GatewayUnreachable(f"{tool}: {given.text}")
             raise ToolRefused(tool, [str(reason) for reason in data.get("reasons") or [given.text]])
         try:
-            return answer.model_validate(given.data)
+            return answer.model_validate_json(given.text) if given.data is None else answer.model_validate(given.data)
         except ValidationError as error:
             raise GatewayError(f"{tool} answered in a shape nobody knows: {'; '.join(faults_of(error))}") from error
 

@@ -14,7 +14,6 @@ from teams.messages import Incident
 from teams.spec import Line, Paragraph, Strict
 
 PURPOSE = "diagnose-incident"
-HEALTHY = "active"
 _SHOWN_LINES = 120
 
 
@@ -65,11 +64,12 @@ def decide(
 
 
 def prompt(incident: Incident, status: TeamStatus, log: Log, faults: Sequence[str]) -> list[dict[str, str]]:
+    endings = [f"a process {one.ended_as}: {one.reason or 'no reason known'}" for one in status.endings]
     return messages(
         "You find out why a team of AI agents is ill, for the DevOps team of its company. Answer with one JSON object.",
         "Name the cause in a sentence or two and quote the lines of the log that show it. Remedy roll_back if the latest change "
         "broke the team, restart if its process was merely ended, hold if its surroundings are at fault (disk, network, memory).",
-        tagged("state", f"team {status.team}: {status.state}. {status.reason}"),
+        tagged("state", "\n".join([f"team {status.team}: {status.state}. {status.reason or ''}", *endings])),
         corrections(faults),
         tagged("request", f"The team {incident.team} is ill: {incident.reason}"),
         tagged("log", "\n".join(log.diagnostics[-_SHOWN_LINES:]) or "nothing was written"),

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from meta_teams.delivery.coverage import Coverage, coverage
 from meta_teams.delivery.design import ATTEMPTS
-from meta_teams.delivery.diagnose import HEALTHY, Decision, Diagnosis, decide
+from meta_teams.delivery.diagnose import Decision, Diagnosis, decide
 from meta_teams.delivery.seen import ChangeRow, Forecast, Log, TeamRow, TeamStatus
 from meta_teams.delivery.understand import Understanding
 from teams.messages import Incident, Outcome, TeamCreationRequest
@@ -116,7 +116,7 @@ def is_over(facts: Facts) -> bool:
         return False
     if change.state == "closed" or change.rolled_back_by is not None:
         return True
-    return change.progress == "verified" or (status is not None and status.state == HEALTHY)
+    return change.progress == "verified" or (status is not None and status.healthy)
 
 
 def _after_proposing(facts: Facts) -> Step:

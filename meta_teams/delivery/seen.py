@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class Seen(BaseModel):
@@ -34,19 +34,29 @@ class ChangeRow(Seen):
     verdict: dict[str, Any] | None = None
 
 
+class Ending(Seen):
+    """How one of a team's processes ended."""
+
+    ended_as: str | None = Field(default=None, validation_alias=AliasChoices("as", "ended_as"))
+    reason: str | None = None
+
+
 class TeamStatus(Seen):
-    """How a team is, from cluster__team_status. `tree` is what main wants, `verified` the trees once found healthy."""
+    """How a team is, from cluster__team_status. `verified` are the trees that were once found healthy."""
 
     team: str
     state: str
-    reason: str = ""
-    tree: str | None = None
-    verified: tuple[str, ...] = Field(default=(), validation_alias=AliasChoices("verified", "verified_trees"))
+    reason: str | None = None
+    #: What main wants, and what answers requests now.
+    tree: str | None = Field(default=None, validation_alias=AliasChoices("wanted_tree", "tree"))
+    serving_tree: str | None = None
+    verified: tuple[str, ...] = Field(default=(), validation_alias=AliasChoices("verified_trees", "verified"))
+    endings: tuple[Ending, ...] = ()
 
-    @field_validator("reason", mode="before")
-    @classmethod
-    def _may_be_absent(cls, value: object) -> object:
-        return "" if value is None else value
+    @property
+    def healthy(self) -> bool:
+        """Whether what main wants is what serves, in health."""
+        return self.state == "active" and self.serving_tree == self.tree
 
 
 class Forecast(Seen):

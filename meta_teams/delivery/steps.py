@@ -82,15 +82,20 @@ async def design_team(desk: Desk, facts: Facts) -> Found:
     try:
         spec, rationale = design.read(reply)
         named = design.with_free_name(spec, facts.taken_names)
-        checked = await desk.use(VALIDATE, {"spec": design.as_data(named)}, _Checked)
-        if not checked.ok:
-            raise Misfit(checked.errors)
+        await _validate(desk, design.as_data(named))
     except Misfit as misfit:
         desk.say(member.name, f"Try {facts.design_tries + 1} of {design.ATTEMPTS} did not hold: {misfit}")
         return {"design_tries": facts.design_tries + 1, "design_faults": misfit.faults}
     roles = ", ".join(f"{one.name} ({one.role})" for one in named.members)
     desk.say(member.name, f"I propose {named.name}, {named.framework}, in {named.placement}: {roles}. {rationale}")
     return {"spec": named, "wished_name": spec.name, "rationale": rationale}
+
+
+async def _validate(desk: Desk, spec: Mapping[str, Any]) -> None:
+    """`Misfit` with what the factory says is wrong: it has the last word on specs."""
+    checked = await desk.use(VALIDATE, {"spec": spec}, _Checked)
+    if not checked.ok:
+        raise Misfit(checked.errors)
 
 
 async def forecast_cost(desk: Desk, facts: Facts) -> Found:

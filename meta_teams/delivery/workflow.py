@@ -71,7 +71,7 @@ class DeliveryTeam:
                 outcome = await self._nudged(desk, run.envelope.payload.change, saver, waits)
             else:
                 outcome = await self._carry_on(desk, run.correlation_id, _first_facts(run), saver, waits)
-        desk.say(self._spec.manager.name, sentence(outcome))
+        desk.say(self._spec.manager.name, sentence(outcome), run.requester)
         return RunResult(text=sentence(outcome), state=reply_state(outcome), data=outcome.model_dump(mode="json"))
 
     async def _nudged(self, desk: Desk, change: int, saver: AsyncSqliteSaver, waits: Waits) -> Outcome:

@@ -12,7 +12,11 @@ from pathlib import Path
 from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from uuid import uuid4
 
+# Loaded at the first request otherwise, in every forked team anew.
+import httpcore  # noqa: F401
 import uvicorn
+import uvicorn.lifespan.on
+import uvicorn.protocols.http.auto
 from a2a.server.request_handlers import DefaultRequestHandlerV2
 from a2a.server.routes import add_a2a_routes_to_fastapi, create_agent_card_routes, create_jsonrpc_routes
 from fastapi import FastAPI, Request
@@ -114,11 +118,15 @@ def _add_a2a(app: FastAPI, team: TeamProcess) -> None:
 
 def serve(deployment: Deployment, sock: socket, *, confinement: str = "") -> None:
     """Serves on a listening socket until SIGTERM."""
+    # Whatever a framework wants to keep (CrewAI: a key file and its last outputs) goes into the team's own folder.
+    os.environ.update(HOME=deployment.work_dir, CREWAI_STORAGE_DIR=deployment.work_dir)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "mcp", "a2a"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     app = create_app(deployment, confinement=confinement)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, loop="asyncio", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=5
+    )
     uvicorn.Server(config).run(sockets=[sock])
 
 
@@ -126,7 +134,6 @@ def main() -> None:
     """In a container: the deployment is a mounted file, the port is the pod's."""
     told = Path(os.environ.get("ELF_DEPLOYMENT", "/etc/elf/deployment.json"))
     deployment = Deployment.model_validate_json(told.read_bytes())
-    os.environ.update(HOME=deployment.work_dir, CREWAI_STORAGE_DIR=deployment.work_dir)
     listener = socket(AF_INET, SOCK_STREAM)
     listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     listener.bind(("0.0.0.0", int(os.environ.get("ELF_TEAM_PORT", "8080"))))  # noqa: S104 (a pod's own address)

@@ -135,7 +135,8 @@ class Company:
     def merge(self, number: int, *, healthy: bool = True) -> None:
         change = self.changes[number - 1]
         change |= {"state": "merged", "progress": "verified" if healthy else "merged", "verdict": None}
-        self.status[change["team"]] = {"state": "active" if healthy else "starting", "tree": "t", "verified": []}
+        self.status[change["team"]] = {"state": "active" if healthy else "starting", "wanted_tree": "t"}
+        self.status[change["team"]] |= {"serving_tree": "t" if healthy else None, "verified_trees": [], "reason": None}
 
     def close(self, number: int) -> None:
         self.changes[number - 1] |= {"state": "closed", "progress": "closed"}

@@ -166,8 +166,9 @@ def ill(**more: object) -> Company:
     company = Company(log=["starting", "ModuleNotFoundError: No module named 'nonsense'"])
     company.propose_team({"name": "marketing-team"}, "g", "person:owner", "seed", "r")
     company.merge(1)
-    company.status["marketing-team"] = {"state": "ill", "tree": "bad", "verified": ["good"], "reason": "import error"}
-    company.status["marketing-team"] |= dict(more)
+    company.status["marketing-team"] = {"state": "ill", "wanted_tree": "bad", "verified_trees": ["good"]}
+    ending = {"tree": "bad", "as": "failed", "reason": "cannot be imported"}
+    company.status["marketing-team"] |= {"reason": "import error", "endings": [ending], **more}
     return company
 
 
@@ -191,9 +192,9 @@ async def test_a_sick_tree_is_diagnosed_and_brought_back_by_one_rollback(tmp_pat
 @pytest.mark.parametrize(
     ("state", "why"),
     [
-        ({"tree": "newer"}, "another tree"),
-        ({"verified": ["bad"]}, "restarts it"),
-        ({"verified": []}, "ever found healthy"),
+        ({"wanted_tree": "newer"}, "another tree"),
+        ({"verified_trees": ["bad"]}, "restarts it"),
+        ({"verified_trees": []}, "ever found healthy"),
     ],
 )
 async def test_what_facts_do_not_allow_is_held_without_asking_a_model(
@@ -210,7 +211,7 @@ async def test_a_rollback_is_never_rolled_back(tmp_path: Path) -> None:
     company = ill()
     company.propose_rollback("marketing-team", "r", "k")
     company.merge(2)
-    company.status["marketing-team"] = {"state": "ill", "tree": "bad", "verified": ["good"]}
+    company.status["marketing-team"] = {"state": "ill", "wanted_tree": "bad", "verified_trees": ["good"]}
     result = await team_of(company, tmp_path).handle(run_of("incident", INCIDENT, "i1"))
     assert (result.data["outcome"], len(company.changes)) == ("held", 2)
     assert "for a person to decide" in result.data["reasons"][0]

@@ -105,10 +105,11 @@ def test_a_change_is_over_only_by_evidence() -> None:
         (None, 9),
     ):
         change = ChangeRow(number=7, state=state, progress=progress, team="a-team", rolled_back_by=undone)
-        status = TeamStatus(team="a-team", state=health) if health else None
+        served = "old" if health == "active" and progress == "deployed" else "t"
+        status = TeamStatus(team="a-team", state=health, tree="t", serving_tree=served) if health else None
         facts = Facts(request=REQUEST, change=7, progress=change, status=status)
         over = state == "closed" or (
-            state == "merged" and (bool(undone) or progress == "verified" or health == "active")
+            state == "merged" and (bool(undone) or progress == "verified" or (health == "active" and served == "t"))
         )
         assert is_over(facts) is over
         assert next_step(facts) is (Step.REPORT if over else Step.WAIT)

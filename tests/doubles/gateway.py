@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -46,7 +48,7 @@ class World:
         Grant(to="marketing-team/*", tools=("desk__whoami", "desk__fail", "desk__much")),
         Grant(to="devops/*", tools=("desk__*", "dead__*")),
     )
-    budgets: Budgets = field(default_factory=lambda: Budgets(team_usd_day=10_000_000))
+    budgets: Budgets = field(default_factory=lambda: Budgets.model_validate({"team_usd_day": 10}))
     team_budgets: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     models: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     addresses: dict[str, TeamAddress] = field(default_factory=dict[str, TeamAddress])
@@ -95,7 +97,7 @@ class Office:
 
 def desk() -> FastMCP[Any]:
     """A small tool server."""
-    server: FastMCP[Any] = FastMCP("desk")
+    server: FastMCP[Any] = FastMCP("desk", log_level="ERROR")
 
     @server.tool()
     async def whoami(greeting: str = "hello") -> str:  # pyright: ignore[reportUnusedFunction] - a tool
@@ -129,8 +131,7 @@ def office(
 ) -> Generator[Office]:
     """A gateway served on loopback behind its guard."""
     world = world or World()
-    database = Database(f"sqlite:///{folder / 'gateway.db'}")
-    upgrade(database)
+    database = Database(f"sqlite:///{_migrated(folder / 'gateway.db')}")
     identity = Identity(KEY, operator_token_hash(OPERATOR), lambda deployment: deployment in world.alive)
     port = free_port()
     gateway = create_gateway(
@@ -161,6 +162,24 @@ def office(
     with serving(Guard(app, {f"127.0.0.1:{port}"}), port) as url:
         yield Office(url, world, database, identity, gateway)
     database.close()
+
+
+@cache
+def _template() -> bytes:
+    """An empty, migrated database; migrating takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        database = Database(f"sqlite:///{path}")
+        upgrade(database)
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        return path.read_bytes()
+
+
+def _migrated(path: Path) -> Path:
+    path.write_bytes(_template())
+    return path
 
 
 def sha256(text: str) -> str:

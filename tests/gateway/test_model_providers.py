@@ -146,9 +146,12 @@ def test_a_stream_with_text_tool_calls_and_usage(gateway: Office, provider: Prov
     provider.script.append(
         Reply(text="one two", tool_calls=(("find_team", {"skill": "a"}), ("find_team", {"skill": "b"})))
     )
-    with sdk(gateway) as client, client.chat.completions.stream(
-        model="default", messages=HELLO, stream_options={"include_usage": True}
-    ) as stream:
+    with (
+        sdk(gateway) as client,
+        client.chat.completions.stream(
+            model="default", messages=HELLO, stream_options={"include_usage": True}
+        ) as stream,
+    ):
         final = stream.get_final_completion()
     calls = final.choices[0].message.tool_calls or []
     assert final.choices[0].message.content == "onetwo"
@@ -169,19 +172,20 @@ FAILURES: dict[str, tuple[Reply, int, str]] = {
 
 
 @pytest.mark.rows("F43")
-@pytest.mark.parametrize(("reply", "status", "says"), FAILURES.values(), ids=FAILURES.keys())
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_failing_provider_is_asked_once_and_nothing_stands_in_for_it(
-    gateway: Office, provider: Provider, reply: Reply, status: int, says: str, stream: bool
+    gateway: Office, provider: Provider, stream: bool
 ) -> None:
-    provider.default = reply
-    with sdk(gateway) as client, pytest.raises(openai.APIStatusError) as failure:
-        client.chat.completions.create(model="default", messages=HELLO, stream=stream)
-    assert failure.value.status_code == status
-    assert says in failure.value.message
-    assert len(provider.journal) == 1
+    for name, (reply, status, says) in FAILURES.items():
+        provider.default = reply
+        provider.journal.clear()
+        with sdk(gateway) as client, pytest.raises(openai.APIStatusError) as failure:
+            client.chat.completions.create(model="default", messages=HELLO, stream=stream)
+        assert failure.value.status_code == status, name
+        assert says in failure.value.message, name
+        assert len(provider.journal) == 1, name
+        assert gateway.ledger("model.result")[-1][3] == "failed", name
     assert gateway.world.rehearsed == [], "the rehearsal model never stands in silently"
-    assert gateway.ledger("model.result")[0][3] == "failed"
 
 
 def test_a_stream_that_breaks_is_reported_as_broken_and_never_glued(start: Any, provider: Provider) -> None:
@@ -230,19 +234,21 @@ def test_a_provider_that_is_not_there_costs_nothing(start: Any) -> None:
 
 
 @pytest.mark.rows("F45")
-@pytest.mark.parametrize(
-    "reply",
-    [Reply(without_usage=True), Reply(tokens_in=0, tokens_out=0), Reply(tokens_in=-5), Reply(tokens_in=float("nan"))],
-    ids=["missing", "zero", "negative", "not a number"],
-)
-def test_usage_that_cannot_be_true_is_charged_at_the_upper_bound(start: Any, provider: Provider, reply: Reply) -> None:
+def test_usage_that_cannot_be_true_is_charged_at_the_upper_bound(start: Any, provider: Provider) -> None:
     gateway = start(openai_url="stand-in", openai_api_key="sk-test")
-    provider.default = reply
-    httpx.post(
-        f"{gateway.url}/v1/chat/completions", json={"model": "default", "messages": HELLO}, headers=gateway.headers()
+    untrue = (
+        Reply(without_usage=True),
+        Reply(tokens_in=0, tokens_out=0),
+        Reply(tokens_in=-5),
+        Reply(tokens_in=1.5),
+        Reply(tokens_in=float("nan")),
     )
+    provider.script.extend(untrue)
+    body = {"model": "default", "messages": HELLO}
+    for _ in untrue:
+        httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=gateway.headers())
     held = gateway.ledger("model.call")[0][4]["held_usd_micro"]
-    assert spent(gateway).usd_micro == committed(gateway) == held > 1_000
+    assert spent(gateway).usd_micro == committed(gateway) == len(untrue) * held > 5_000
 
 
 @pytest.mark.rows("F44", "F45")
@@ -254,7 +260,7 @@ def test_a_paid_call_holds_its_upper_bound_and_is_settled_at_its_price(start: An
     assert provider.journal[0]["max_completion_tokens"] == 2_000
     assert committed(gateway) == spent(gateway).usd_micro == 2_250
     assert gateway.ledger("model.call")[0][4]["held_usd_micro"] > 2_250
-    gateway.world.budgets = Budgets(team_usd_day=4_000)
+    gateway.world.budgets = Budgets.model_validate({"team_usd_day": "0.004"})
     with sdk(gateway) as client, pytest.raises(openai.APIStatusError, match="may cost up to"):
         client.chat.completions.create(model="default", messages=HELLO, max_tokens=2_000)
     assert len(provider.journal) == 1
@@ -287,7 +293,7 @@ def test_anthropics_wire_with_tools_and_structured_output(start: Any, provider: 
     assert asked["system"] == "You are terse." and asked["tool_choice"] == {"type": "any"}
     assert asked["tools"][0]["name"] == "find_team" and asked["max_tokens"] == 4096
     assert structured["output_config"]["format"]["type"] == "json_schema"
-    assert provider.headers[0]["x-api-key"] == "sk-ant-test"
+    assert provider.headers[0]["authorization"] == "Bearer sk-ant-test"
     assert spent(gateway).usd_micro == 2 * (11 * 2 + 7 * 10)
 
 

@@ -141,14 +141,12 @@ def test_the_models_listed_are_those_that_may_and_can_be_used(gateway: Office) -
     assert httpx.get(f"{gateway.url}/v1/models").status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("model", "says"),
-    [("gpt-4", "There is no model"), ("openai/gpt-5-mini", "OPENAI_API_KEY is not set"), ("local/", "no model")],
-)
-def test_a_model_that_is_not_there_is_named(gateway: Office, model: str, says: str) -> None:
-    answer = post(gateway, ASK | {"model": model}, gateway.headers("person"))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
-    assert says in answer.json()["error"]["message"]
+def test_a_model_that_is_not_there_is_named(gateway: Office) -> None:
+    missing = {"gpt-4": "There is no model", "openai/gpt-5-mini": "OPENAI_API_KEY is not set", "local/": "no model"}
+    for model, says in missing.items():
+        answer = post(gateway, ASK | {"model": model}, gateway.headers("person"))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+        assert says in answer.json()["error"]["message"]
 
 
 BAD_BODIES: dict[str, Any] = {
@@ -176,27 +174,20 @@ BAD_BODIES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-def test_a_wrong_request_is_refused_before_any_money_is_held(gateway: Office, body: Any) -> None:
-    answer = post(gateway, body if isinstance(body, bytes) else json.dumps(body).encode())
-    error = answer.json()["error"]
-    assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
-    assert error["message"]
+def test_a_wrong_request_is_refused_before_any_money_is_held(gateway: Office) -> None:
+    for name, body in BAD_BODIES.items():
+        answer = post(gateway, body if isinstance(body, bytes) else json.dumps(body).encode())
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error"), name
+        assert answer.json()["error"]["message"], name
+    for header in ({"X-Elf-Purpose": "Drop Tables"}, {"X-Elf-Run": "../../x y"}, {"X-Elf-Run": "r" * 200}):
+        assert post(gateway, headers=gateway.headers() | header).status_code == 400
     with gateway.database.read() as session:
         assert budgets.committed(session, budgets.COMPANY, gateway.world.now) == 0
     assert gateway.world.rehearsed == []
 
 
-@pytest.mark.parametrize(
-    "header", [{"X-Elf-Purpose": "Drop Tables"}, {"X-Elf-Run": "../../x y"}, {"X-Elf-Run": "r" * 200}]
-)
-def test_wrong_purposes_and_runs_are_refused(gateway: Office, header: dict[str, str]) -> None:
-    assert post(gateway, headers=gateway.headers() | header).status_code == 400
-
-
 @pytest.mark.rows("F45")
 def test_an_empty_budget_is_refused_with_the_time_it_opens_again_and_clients_do_not_retry(gateway: Office) -> None:
-    gateway.world.budgets = Budgets(team_usd_day=10_000_000)
     gateway.world.team_budgets["marketing-team"] = Decimal(0)
     with sdk(gateway) as client, pytest.raises(openai.APIStatusError) as refusal:
         client.chat.completions.create(model="default", messages=[{"role": "user", "content": "Hello"}])
@@ -210,7 +201,7 @@ def test_an_empty_budget_is_refused_with_the_time_it_opens_again_and_clients_do_
 
 @pytest.mark.rows("F45")
 def test_what_others_hold_counts_for_the_company(gateway: Office) -> None:
-    gateway.world.budgets = Budgets(company_usd_day=1)
+    gateway.world.budgets = Budgets.model_validate({"company_usd_day": "0.000001"})
     with gateway.database.begin() as session:
         hold = Hold("r", "devops", "lead", "m", "p", "none", 1, timedelta(minutes=5))
         budgets.reserve(session, hold, {}, gateway.world.now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -147,11 +148,19 @@ def http_client() -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A forge's folder as a seed leaves it, to be copied."""
+    root = tmp_path_factory.mktemp("seeded")
+    seed(root, "elf", "company", SEED, {}, Signature("owner", "owner@elf.local"), START, "The company begins\n")
+    return root
+
+
 @pytest.fixture
-def forge(tmp_path: Path, loopback: Loopback, http_client: httpx.Client) -> Iterator[Forge]:
+def forge(tmp_path: Path, seeded: Path, loopback: Loopback, http_client: httpx.Client) -> Iterator[Forge]:
     """A seeded forge with the three identities of a company, and a second proposer."""
     made = Forge(tmp_path / "forge", loopback.port, http_client)
-    seed(made.root, "elf", "company", SEED, {}, Signature("owner", "owner@elf.local"), START, "The company begins\n")
+    shutil.copytree(seeded, made.root)
     identities = [Identity(login, token_sha256(made.token(login)), may) for login, may in RIGHTS.items()]
     app = FastAPI()
     app.mount("/forge", create_forge(made.root, identities, made.url, lambda: START))

@@ -172,7 +172,9 @@ class Server(threading.Thread):
         self.sock.bind(("127.0.0.1", 0))
         self.port = int(self.sock.getsockname()[1])
         self.app = FastAPI()
-        config = uvicorn.Config(self._serve, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self._serve, interface="asgi3", log_level="error", lifespan="off", timeout_graceful_shutdown=1
+        )
         self._server = uvicorn.Server(config)
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:

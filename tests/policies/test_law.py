@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from policies import law
 from policies.facts import MICRO, Kind
 from policies.law import BadLaw
 from policies.money import dollars, usd_micro
+from policies.strict_yaml import load
 from tests.policies.cases import policy_files, the_law
 
 
@@ -51,7 +55,7 @@ def test_file_names_may_carry_their_folder_and_other_files_are_not_law() -> None
         ),
         ("costs.yaml", b"daily_budget_usd: 10", b"daily_budget_usd: -1", "between 0"),
         ("costs.yaml", b"daily_budget_usd: 10", b"daily_budget_usd: ten", "amount in US dollars"),
-        ("access.yaml", b"to: devops/*", b'to: "*"', "pattern"),
+        ("access.yaml", b"to: devops/delivery-lead", b'to: "*"', "pattern"),
         ("access.yaml", b"- git__propose_team", b'- "*"', "pattern"),
         ("budgets.yaml", b"company_usd_day: 50", b"company_usd_day: &x 50", "anchors"),
     ],
@@ -91,8 +95,10 @@ def test_money_is_whole_micro_dollars_and_reads_as_dollars() -> None:
     ("team", "member", "tool", "manager", "may"),
     [
         ("devops", "delivery-lead", "git__propose_team", False, True),
-        ("devops", "anyone", "cluster__team_log", False, True),
-        ("devops", "anyone", "git__merge", False, False),
+        ("devops", "reliability-engineer", "cluster__team_log", False, True),
+        ("devops", "reliability-engineer", "git__propose_team", False, False),
+        ("devops", "delivery-lead", "cluster__team_log", False, False),
+        ("devops", "delivery-lead", "git__merge", False, False),
         ("executive", "ceo", "registry__query_teams", False, True),
         ("executive", "ceo", "git__propose_team", True, False),
         ("marketing-team", "editor", "registry__query_teams", True, True),
@@ -105,6 +111,19 @@ def test_money_is_whole_micro_dollars_and_reads_as_dollars() -> None:
 )
 def test_only_what_is_granted_may_be_called(team: str, member: str, tool: str, manager: bool, may: bool) -> None:
     assert the_law().access.may(team, member, tool, manager=manager) is may
+
+
+@pytest.mark.rows("F90")
+def test_the_company_s_own_teams_are_granted_exactly_what_their_team_yaml_asks_for() -> None:
+    asked = set[tuple[str, str]]()
+    for team in ("executive", "devops"):
+        spec: Any = load((Path(law.__file__).parents[1] / "meta_teams" / team / "team.yaml").read_bytes())
+        for member in spec["members"]:
+            for tool in member.get("tools", ()):
+                asked.add((f"{team}/{member['name']}", tool))
+                assert the_law().access.may(team, member["name"], tool)
+    granted = {(it.to, tool) for it in the_law().access.grants if it.to != "*/*" for tool in it.tools}
+    assert granted == asked
 
 
 def test_a_server_s_wildcard_stays_within_the_server() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,12 +74,14 @@ class Running:
             time.sleep(0.01)
         return health
 
-    def send(self, text: str, data: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
-        """The task (JSON) that answers an A2A message."""
+    def send(self, text: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The task (JSON) that answers an A2A message, sent as the gateway does for the owner."""
         parts: list[dict[str, Any]] = [{"text": text}, *([{"data": data}] if data else [])]
         message = {"role": "ROLE_USER", "messageId": "m-1", "parts": parts}
         body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
-        answer = self.client.post("/a2a", json=body, headers={"A2A-Version": "1.0"} | headers).json()
+        answer = self.client.post(
+            "/a2a", json=body, headers={"A2A-Version": "1.0", "X-Elf-Caller": "person:owner"}
+        ).json()
         return answer["result"]["task"]
 
 
@@ -92,7 +94,7 @@ def runs() -> Iterator[Runs]:
     path, modules = list(teams.__path__), set(sys.modules)
 
     @contextmanager
-    def run(deployment: Deployment) -> Iterator[Running]:
+    def run(deployment: Deployment) -> Generator[Running]:
         with (
             gateway.serving(create_app(deployment)) as url,
             httpx.Client(base_url=url, headers={"Authorization": f"Bearer {INBOUND}"}, timeout=30) as client,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from socket import socket
@@ -171,7 +171,7 @@ class OtherTeam(AgentExecutor):
 
 
 @contextmanager
-def serving(app: Any, sock: socket | None = None) -> Iterator[str]:
+def serving(app: Any, sock: socket | None = None) -> Generator[str]:
     """The app on a loopback port, in a thread with an event loop of its own. Yields its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[sock] if sock else None)), daemon=True)

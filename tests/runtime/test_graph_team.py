@@ -37,7 +37,7 @@ def test_the_work_is_done_in_order_then_doubted_then_answered_each_with_its_own_
     standin.mind = lambda call: f"words of {call.token}"
     with runs(team(tmp_path, standin)) as running:
         assert running.settled()["status"] == "ok"
-        task = running.send("Where is my parcel?", **{"X-Elf-Caller": "person:owner"})
+        task = running.send("Where is my parcel?")
     assert [(call.token, call.purpose, call.body["model"]) for call in standin.calls] == [
         ("triager", "member-work", "openai/gpt-5-mini"),
         ("answerer-1", "member-work", "openai/gpt-5-mini"),
@@ -81,7 +81,7 @@ def test_only_the_manager_reaches_other_teams_and_what_crossed_is_recorded_by_co
     data = {"kind": "person_message", "correlation_id": "corr-7", "payload": {"text": "Paint the office"}}
     with runs(team(tmp_path, standin)) as running:
         running.settled()
-        task = running.send("Paint the office", data, **{"X-Elf-Caller": "person:owner"})
+        task = running.send("Paint the office", data)
     assert {call.token for call in standin.calls if call.tools} == {"lead"}
     sender, receiver, envelope = standin.messages[0]
     assert (sender, receiver, envelope["kind"], envelope["correlation_id"]) == (
@@ -178,7 +178,6 @@ def test_a_model_that_never_stops_calling_tools_is_made_to_answer(tmp_path: Path
 def test_a_run_whose_model_fails_ends_as_failed_and_the_team_works_on(
     tmp_path: Path, standin: StandIn, runs: Runs
 ) -> None:
-    standin.mind = lambda call: calls_tool("x") if not call.tools else "unused"  # pyright: ignore[reportUnknownLambdaType]
     with runs(team(tmp_path, standin)) as running:
         running.settled()
         standin.down = True

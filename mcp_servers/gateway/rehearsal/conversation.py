@@ -23,6 +23,10 @@ DELEGATE = "delegate_work_to_coworker"
 ENOUGH = 0.6
 #: They lead and build; work and capabilities are for the other teams.
 META_TEAMS = ("executive", "devops")
+_SPENDING = re.compile(r"\b(spen[dt]|costs?|budget|money|expensive)\b")
+_PROPOSALS = re.compile(r"\b(changes?|proposals?|approvals?|approve|pull requests?|pending|waiting)\b")
+_STRUCTURE = re.compile(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org chart)\b")
+_STATE = re.compile(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b")
 _MOST_COLLEAGUES = 2
 _OFFER_NEW = "Shall I ask the DevOps team to propose one?"
 _OFFER_WORK = "Shall I hand it to them?"
@@ -62,7 +66,7 @@ def _lead_the_company(prompt: Prompt) -> Call | str:
         return small_talk(wish)
     if crossed := prompt.result(ASK, REQUEST):
         return reports.of_team(crossed) if crossed.tool == ASK else reports.of_request(crossed, wish)
-    if wish.kind == "question" and not wish.skills:
+    if wish.kind == "question" and (wish.domain is None or _is_about_the_company(wish)):
         return _company_question(prompt, wish)
     found = prompt.result(QUERY)
     if found is None:
@@ -72,7 +76,7 @@ def _lead_the_company(prompt: Prompt) -> Call | str:
         return f"I could not look at the registry, so I did nothing: {clip(found.text, 300)}"
     team = _covering(wish, teams)
     if wish.kind == "question":
-        return _company_question(prompt, wish) if team and _asks_state(wish) else _who_can(wish, team)
+        return _who_can(wish, team)
     if team:
         if (wish.kind == "work" or accepted) and ASK in prompt.tools:
             return _call(prompt.tools[ASK], {"team": team["name"], "message": wish.text})
@@ -130,17 +134,11 @@ def _company_question(prompt: Prompt, wish: Wish) -> Call | str:
 
 def _status_tool(prompt: Prompt, wish: Wish) -> tuple[str, dict[str, Any]]:
     text = wish.text.lower()
-    if re.search(r"\b(spen[dt]|costs?|budget|money|expensive)\b", text):
+    if _SPENDING.search(text):
         return next((name for name in prompt.tools if re.search(r"cost|spen|usage|budget", name)), "costs"), {}
-    if (
-        re.search(r"\b(changes?|proposals?|approvals?|approve|pull requests?|pending|waiting)\b", text)
-        and CHANGES in prompt.tools
-    ):
+    if _PROPOSALS.search(text) and CHANGES in prompt.tools:
         return CHANGES, {"state": "open"}
-    if (
-        re.search(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org chart)\b", text)
-        and HIERARCHY in prompt.tools
-    ):
+    if _STRUCTURE.search(text) and HIERARCHY in prompt.tools:
         return HIERARCHY, {}
     if wish.team and _asks_state(wish) and STATUS in prompt.tools and wish.skills:
         return STATUS, {"team": wish.team}
@@ -148,9 +146,12 @@ def _status_tool(prompt: Prompt, wish: Wish) -> tuple[str, dict[str, Any]]:
 
 
 def _asks_state(wish: Wish) -> bool:
-    return bool(
-        re.search(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b", wish.text.lower())
-    )
+    return bool(_STATE.search(wish.text.lower()))
+
+
+def _is_about_the_company(wish: Wish) -> bool:
+    text = wish.text.lower()
+    return any(asked.search(text) for asked in (_SPENDING, _PROPOSALS, _STRUCTURE, _STATE))
 
 
 def _who_can(wish: Wish, team: dict[str, Any] | None) -> str:

@@ -19,8 +19,8 @@ def design(wish: Wish) -> dict[str, Any]:
     members = [_lead(wish, domain, posts), *(_specialist(post) for post in posts)]
     work = [_piece(post) for post in posts]
     if skeptic:
+        # No piece of work is the skeptic's: the runtime has every team's work reviewed by its skeptic at the end.
         members.append(_skeptic(domain))
-        work.append(_challenge(domain))
     return {
         "schema_version": 1,
         "name": wish.team or f"{slug(domain.name)}-team",
@@ -100,15 +100,6 @@ def _piece(post: Post) -> dict[str, Any]:
         "member": post.name,
         "description": f"For the request at hand, {post.does}. Build on what your colleagues handed in before you.",
         "expected_output": f"{post.makes[0].upper()}{post.makes[1:]}.",
-    }
-
-
-def _challenge(domain: Domain) -> dict[str, Any]:
-    return {
-        "name": "challenge",
-        "member": "skeptic",
-        "description": f"Read what was handed in and ask {domain.doubt}.",
-        "expected_output": "One concrete doubt and what would settle it, or that there is none.",
     }
 
 

@@ -51,13 +51,14 @@ class Hits:
     skills: tuple[str, ...] = field(default=())
 
 
-def hits(domain: Domain, found: frozenset[str], foreign: frozenset[str]) -> Hits:
-    """`found` are stems of English words, `foreign` plain words as written."""
+def hits(domain: Domain, found: frozenset[str], foreign: frozenset[str], named: frozenset[str] = frozenset()) -> Hits:
+    """`found` are stems of English words, `named` those that say which team is meant, `foreign` plain words as written."""
     skills = tuple(skill for skill, asking in domain.skills.items() if found & stems(asking))
     general = len(found & stems(domain.words))
     specific = len({word for asking in domain.skills.values() for word in found & stems(asking)})
     abroad = sum(any(word.startswith(known) for known in domain.foreign.split()) for word in foreign)
-    return Hits(domain, 3 * general + 2 * specific + 2 * abroad, skills)
+    by_name = bool(named & stems(domain.words))
+    return Hits(domain, 2 * general + 3 * specific + 2 * abroad + 3 * by_name, skills)
 
 
 def stems(text: str) -> frozenset[str]:

@@ -52,7 +52,7 @@ MARKETING = Domain(
         "seo": "seo keyword keywords ranking",
         "marketing-analytics": "reach audience",
     },
-    words="marketing marketer publicity advertising pr",
+    words="marketing publicity advertising pr",
     foreign="marketing werbung blogbeitr soziale redes publicidad mercadotecnia publicite contenido inhalte",
     doubt="whether a reader outside this company would care, and whether each claim can be shown",
 )

@@ -12,6 +12,8 @@ _ABOUT = re.compile(r"\b(?:about|regarding|concerning|announcing|on|for)\s+([^\n
 _ROLE = re.compile(r"\byou are (?:the team's |the |an? )?([^.\n]{2,120})\.", re.IGNORECASE)
 _PARTS = re.compile(r"\n\s*-{5,}\s*\n|\n\n(?=[^\n]{1,80} by [a-z0-9-]{1,40}:\n)")
 _PART_HEAD = re.compile(r"^[^\n]{1,80} by [a-z0-9-]{1,40}:\n")
+_MY_PART = re.compile(r"For the request at hand, ([^.\n]{5,200})\.")
+_WANTED = re.compile(r"expected criteria for your final answer: ([^.\n]{5,200})")
 DOUBT = "Doubt:"
 
 #: A thing that can be asked for, and the lines it is drafted with. `{t}` is the topic, `{T}` with a capital.
@@ -124,7 +126,7 @@ def member_work(prompt: Prompt) -> str:
     thing = _thing(asked)
     if thing and (_is_a_writer(prompt) or not context(prompt.task)):
         return _draft(thing, topic)
-    return _notes(role(prompt), topic, asked)
+    return _notes(prompt, topic, asked)
 
 
 def skeptic_review(prompt: Prompt) -> str:
@@ -162,7 +164,7 @@ def topic_of(asked: str) -> str:
     line = " ".join(asked.split())[:600]
     if found := _ABOUT.search(line):
         return clip(found[1].strip(" \"'`,"), 80)
-    content = [word for word in words(line) if word not in lexicon.STOP][:6]
+    content = [word for word in words(line) if _is_content(word)][:6]
     return " ".join(content) or "this request"
 
 
@@ -184,15 +186,19 @@ def _draft(thing: str, topic: str) -> str:
     return f"{title} on {topic}:\n{body}\nMade from the words of the request alone{facts}."
 
 
-def _notes(name: str, topic: str, asked: str) -> str:
-    content = [
-        word
-        for word in dict.fromkeys(words(asked))
-        if word not in lexicon.STOP and stem(word) not in lexicon.DOING and len(word) > 2
-    ][:4]
-    return (
-        f"From the {name[:1].lower() + name[1:]}, on {topic}:\n"
-        f"- What is asked turns on {listed(content) or topic}.\n"
-        f"- First step: agree what a good result for {topic} looks like, and who judges it.\n"
-        "- Not known to me: facts, figures and dates that the request does not give."
-    )
+def _notes(prompt: Prompt, topic: str, asked: str) -> str:
+    """What this member would do and what it would take, where there is nothing to draft."""
+    mine, wanted = _MY_PART.search(prompt.task[:4000]), _WANTED.search(prompt.task[-4000:])
+    content = [word for word in dict.fromkeys(words(asked)) if _is_content(word) and len(word) > 2][:4]
+    lines = [
+        f"My part is to {mine[1]}." if mine else "",
+        f"What is asked turns on {listed(content)}." if content else "",
+        f"For {wanted[1][:1].lower()}{wanted[1][1:]} I would need facts, figures and dates, which the request does not give."
+        if wanted
+        else "Not known to me: facts, figures and dates that the request does not give.",
+    ]
+    return "\n".join([f"From the {role(prompt)}, on {topic}:", *(f"- {line}" for line in lines if line)])
+
+
+def _is_content(word: str) -> bool:
+    return word not in lexicon.STOP and stem(word) not in lexicon.DOING

@@ -22,14 +22,19 @@ def team_name(text: str, best: Hits | None, about: tuple[str, ...]) -> str:
         wanted = slug(named[1], "")
         if wanted and wanted not in RESERVED_NAMES:
             return as_team(wanted)
-    if phrase := _TEAM_FOR.search(lexicon.FIXED_PROCESS.sub(" ", text.lower())):
-        useful = [lexicon.mended(word) for word in words(phrase[1]) if _names(word)]
-        if any(word[0].isalpha() for word in useful):
-            return as_team(slug(" ".join(useful[-2:])))
+    useful = said_before_team(text)
+    if any(word[0].isalpha() for word in useful):
+        return as_team(slug(" ".join(useful[-2:])))
     if best:
         return as_team(best.domain.name)
     own = [word for word in about if stem(word) not in lexicon.VAGUE and len(word) > 2]
     return as_team(slug(" ".join(own[:2]), "general"))
+
+
+def said_before_team(text: str) -> tuple[str, ...]:
+    """The words that say which team: `podcast production` in `a podcast production team`."""
+    phrase = _TEAM_FOR.search(lexicon.FIXED_PROCESS.sub(" ", text.lower()))
+    return tuple(lexicon.mended(word) for word in words(phrase[1]) if _names(word)) if phrase else ()
 
 
 def as_team(base: str) -> str:

@@ -35,7 +35,7 @@ def of_request(result: Result, wish: Wish) -> str:
     if reply is None:
         return f"The DevOps team could not be reached, so nothing was proposed: {clip(result.text, 500)}"
     data = reply.get("data") or {}
-    team, change = data.get("team"), data.get("change")
+    team, change = data.get("team"), _whole(data.get("change"))
     reasons = listed([str(reason) for reason in data.get("reasons") or []][:5])
     understood = f'I understood: "{wish.gist}". '
     match data.get("outcome"):
@@ -61,6 +61,8 @@ def of_status(result: Result) -> str:
         return _changes(changes)
     if (teams := teams_in(result.value)) is not None:
         return _teams(teams)
+    if isinstance(result.value, dict) and "state" in result.value and "team" in result.value:
+        return _health(result.value)
     if isinstance(result.value, dict):
         facts = {
             key: value for key, value in result.value.items() if isinstance(value, str | int | float) and value != ""
@@ -77,9 +79,17 @@ def _proposed(team: object, change: object, data: dict[str, Any], reasons: str) 
         f"No living team covers that, so the DevOps team designed `{team}` and proposed it as change {change}"
         + (f", with a forecast of ${cost} a month." if cost else "."),
         f"The gate says: {reasons}." if reasons else "",
-        f"Nothing is deployed until it is approved: `./elf show {change}`, then `./elf approve {change}` or `./elf reject {change} --why …`.",
+        f"Nothing is deployed until it is approved: `./elf show {change}`, then `./elf approve {change}` "
+        f"or `./elf reject {change} --why …`.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _health(status: dict[str, Any]) -> str:
+    why = f" ({clip(str(status['reason']), 300)})" if status.get("reason") else ""
+    spent = status.get("spent_today_usd")
+    cost = f" It spent ${spent} of ${status.get('daily_budget_usd')} today." if spent is not None else ""
+    return f"`{status['team']}` is {status['state']}{why}.{cost}"
 
 
 def _teams(teams: list[dict[str, Any]]) -> str:
@@ -102,6 +112,11 @@ def _changes(changes: list[dict[str, Any]]) -> str:
 
 def _reply(result: Result) -> dict[str, Any] | None:
     return result.value if isinstance(result.value, dict) and "state" in result.value else None
+
+
+def _whole(number: object) -> object:
+    """Numbers that travelled as A2A data arrive as floats."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _rows(value: object, key: str) -> list[dict[str, Any]] | None:

@@ -12,8 +12,9 @@ from itertools import pairwise
 from mcp_servers.gateway.rehearsal import lexicon
 from mcp_servers.gateway.rehearsal.domain import Domain, Hits, hits, stems
 from mcp_servers.gateway.rehearsal.intent import ASKED_TEAM, Kind, content_words, kind_of
-from mcp_servers.gateway.rehearsal.naming import NAMED, as_team, team_name
+from mcp_servers.gateway.rehearsal.naming import NAMED, as_team, said_before_team, team_name
 from mcp_servers.gateway.rehearsal.words import READ_LIMIT, clip, listed, readable, slug, stem, words
+from teams.spec import DEPARTMENT_HEADS
 
 _SENTENCE = re.compile(r"(?<=[.!?;\n])\s+|\n")
 _CLAUSE = re.compile(r",\s*(?:and\s+)?|\s+and\s+(?:then\s+)?|\s+but\s+|:\s+")
@@ -96,7 +97,8 @@ def _read(text: str) -> Wish:
     # How the work is organised, and what the team is called, say nothing of what it is about.
     topic = _bare(lexicon.FIXED_PROCESS.sub(" ", NAMED.sub(" ", text).lower()))
     about, meant = content_words(topic), lexicon.meaning(found)
-    best = _best_domain(lexicon.meaning(topic), frozenset(topic), abroad=tongue != "English")
+    foreign = frozenset(topic) if tongue != "English" else frozenset[str]()
+    best = _best_domain(lexicon.meaning(topic), foreign, lexicon.meaning(said_before_team(text)))
     lowered = text.lower()
     wish = Wish(
         kind=kind_of(text, found, meant, about, best),
@@ -116,8 +118,8 @@ def _bare(text: str) -> tuple[str, ...]:
     return tuple(lexicon.SLIPS.get(word, word).removesuffix("'s") for word in words(text))
 
 
-def _best_domain(meant: frozenset[str], found: frozenset[str], *, abroad: bool) -> Hits | None:
-    scored = [hits(domain, meant, found if abroad else frozenset()) for domain in lexicon.DOMAINS]
+def _best_domain(meant: frozenset[str], foreign: frozenset[str], named: frozenset[str]) -> Hits | None:
+    scored = [hits(domain, meant, foreign, named) for domain in lexicon.DOMAINS]
     best = max(scored, key=lambda one: one.score)
     return best if best.score >= _CLEAR_FIELD else None
 
@@ -127,7 +129,9 @@ def _placed(wish: Wish, best: Hits | None) -> Wish:
     team = as_team(slug(asked[1] or asked[2])) if asked else team_name(wish.text, best, wish.about)
     if best is None:
         own = [word for word in wish.about if stem(word) not in lexicon.VAGUE and len(word) > 2][:3]
-        return replace(wish, function=slug(" ".join(own), "general"), skills=_own_skills(wish.text, own), team=team)
+        department = next((word for word in wish.about if word in DEPARTMENT_HEADS), wish.placement)
+        function, skills = slug(" ".join(own), "general"), _own_skills(wish.text, own)
+        return replace(wish, function=function, skills=skills, team=team, placement=department)
     skills = (best.skills or best.domain.first_skills)[:6]
     domain = best.domain
     return replace(wish, domain=domain, function=domain.name, skills=skills, team=team, placement=domain.placement)

@@ -37,10 +37,14 @@ def words(text: str) -> tuple[str, ...]:
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "er", "es", "s", "e", "y")
 
 
+#: Whose stem is another word.
+_WHOLE = frozenset({"marketing"})
+
+
 def stem(word: str) -> str:
     """A crude English stem, the same for `writes`, `writer` and `writing`."""
-    if word.endswith("'s"):
-        word = word[:-2]
+    if word in _WHOLE:
+        return word
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]

@@ -52,7 +52,8 @@ class Merge(BaseModel):
 @router.post("", status_code=201)
 def create_pull(visit: Visiting, new: NewPull) -> Json:
     visit.demand("open_pull")
-    return _whole(visit, pulls.create_pull(visit, new.title, new.body or "", new.head, new.base, draft=new.draft))
+    made = pulls.create_pull(visit, new.title, new.body or "", new.head, new.base, draft=new.draft)
+    return wire.pull(visit, made, whole=True)
 
 
 @router.get("")
@@ -80,14 +81,16 @@ def list_pulls(
 
 @router.get("/{number}")
 def get_pull(visit: Visiting, number: int) -> Json:
-    return _whole(visit, pulls.get_pull(visit, number))
+    pull = pulls.get_pull(visit, number)
+    return wire.pull(visit, pull, mergeable=pulls.mergeable(visit, pull), whole=True)
 
 
 @router.patch("/{number}")
 def edit_pull(visit: Visiting, number: int, edit: PullEdit) -> Json:
     if edit.base is not None:
         raise invalid("PullRequest", "base", "the base cannot be changed; open another pull request")
-    return _whole(visit, pulls.edit_pull(visit, number, title=edit.title, body=edit.body, state=edit.state))
+    edited = pulls.edit_pull(visit, number, title=edit.title, body=edit.body, state=edit.state)
+    return wire.pull(visit, edited, whole=True)
 
 
 @router.get("/{number}/files")
@@ -154,10 +157,6 @@ def merge_pull(visit: Visiting, number: int, merge: Merge) -> Json:
         raise ForgeError(405, f"{merge.merge_method[:20]} merges are not allowed on this repository.")
     sha = pulls.merge_pull(visit, number, merge.sha, merge.commit_title, merge.commit_message or "")
     return {"sha": sha, "merged": True, "message": "Pull Request successfully merged"}
-
-
-def _whole(visit: Visit, pull: Pull) -> Json:
-    return wire.pull(visit, pull, mergeable=pulls.mergeable(visit, pull), whole=True)
 
 
 def _base_of(visit: Visit, pull: Pull) -> str:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from mcp_servers.git.command import GitFailed
 from mcp_servers.git.forge import wire
 from mcp_servers.git.forge.errors import ForgeError, forbidden, not_found
 from mcp_servers.git.forge.protection import AUTO_BRANCH, may_delete
@@ -104,6 +105,8 @@ def create_ref(visit: Visiting, new: NewRef) -> Json:
         visit.repository.update_refs([RefUpdate(new.ref, new.sha, None)], login=visit.identity.login)
     except RefMoved as error:
         raise ForgeError(422, "Reference already exists") from error
+    except (UnknownRevision, GitFailed) as error:
+        raise ForgeError(422, "Reference name is not well formed, or is in the way of another") from error
     return wire.git_ref(visit, new.ref, new.sha)
 
 

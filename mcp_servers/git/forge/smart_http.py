@@ -130,11 +130,13 @@ class SmartHttp:
             total += len(message.get("body", b""))
             if total > BODY_LIMIT:
                 raise Refusal(413, f"A request may have {BODY_LIMIT} bytes; push less at once.")
-            process.stdin.write(message.get("body", b""))
+            if process.stdin.is_closing():
+                return  # git has all it wants; its answer tells why.
             try:
+                process.stdin.write(message.get("body", b""))
                 await process.stdin.drain()
             except (BrokenPipeError, ConnectionResetError):
-                return  # git has all it wants; its answer tells why.
+                return
             if not message.get("more_body", False):
                 process.stdin.close()
 

@@ -1,0 +1,126 @@
+"""What the merge desk writes down: one short transaction a fact, its audit entry with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from mcp_servers.git.changes import Change
+from mcp_servers.git.judging import Judgement
+from mcp_servers.git.objects import UnknownRevision
+from mcp_servers.git.repository import Repository
+from memory import changes as remembered
+from memory import ledger
+from memory.session import Database
+from policies.facts import Facts, Kind
+from policies.kinds import kind_of
+
+DESK = "kernel:merge-desk"
+
+
+@dataclass(frozen=True)
+class DeskRecords:
+    """Every method may be repeated: what is known already is not written again, but for a person's words."""
+
+    database: Database
+    repository: Repository
+    now: Callable[[], datetime]
+
+    def adopt_number(self, change: Change) -> None:
+        """A pull request whose number was not recorded (we were killed just after it was opened) finds its intent by branch."""
+        with self.database.read() as session:
+            intent = remembered.intent_on(session, change.branch)
+        if intent is not None and intent.number is None:
+            with self.database.begin() as session:
+                remembered.opened(session, intent.key, change.number)
+
+    def verdict(self, judgement: Judgement) -> None:
+        change, verdict, now = judgement.change, judgement.verdict, self.now()
+        judged = remembered.Judged(
+            number=change.number,
+            head=change.head,
+            base=judgement.base,
+            policy_tree=judgement.policy_tree,
+            kind=judgement.kind,
+            outcome=verdict.outcome,
+            verdict=verdict.to_dict(),
+            at=now,
+        )
+        with self.database.begin() as session:
+            if remembered.record_verdict(session, judged):
+                detail = {
+                    "head": change.head,
+                    "base": judgement.base,
+                    "policy_tree": judgement.policy_tree,
+                    "kind": judgement.kind,
+                    "verdict": judged.verdict,
+                }
+                self._append(session, DESK, "change.judge", change.number, verdict.outcome, detail)
+
+    def word(self, login: str, action: str, number: int, outcome: str, detail: Mapping[str, object]) -> None:
+        """What a person decided."""
+        with self.database.begin() as session:
+            self._append(session, f"person:{login}", action, number, outcome, detail)
+
+    def has_ended(self, number: int) -> bool:
+        with self.database.read() as session:
+            return remembered.end_of(session, number) is not None
+
+    def not_ended(self) -> list[int]:
+        """Changes known here whose end is not recorded."""
+        with self.database.read() as session:
+            return remembered.not_ended(session)
+
+    def end(self, change: Change, end: str, commit: str | None, facts: Facts | None) -> None:
+        """That the change was `merged` (as `commit`) or `closed`; without facts, as it was found."""
+        with self.database.read() as session:
+            judged = remembered.last_verdict(session, change.number)
+            intent = remembered.intent_of(session, change.number)
+        kind = kind_of(facts) if facts else judged.kind if judged else intent.kind if intent else Kind.PLATFORM.value
+        path = self._team_path(change, facts, commit)
+        record = remembered.End(
+            number=change.number,
+            end=end,
+            kind=kind,
+            head=change.head,
+            commit=commit,
+            team_path=path,
+            team_tree=self.repository.tree(commit, path) if path and commit else None,
+            at=self.now(),
+        )
+        base = facts.base if facts else judged.base if judged else ""
+        detail = {"head": change.head, "base": base, "commit": commit, "kind": kind, "adopted": facts is None}
+        outcome = end if end == "closed" or self._is_of(commit, base, change.head) else "merged_unjudged"
+        with self.database.begin() as session:
+            if remembered.record_end(session, record):
+                self._append(
+                    session, DESK, f"change.{'close' if end == 'closed' else 'merge'}", change.number, outcome, detail
+                )
+
+    def _team_path(self, change: Change, facts: Facts | None, commit: str | None) -> str | None:
+        """The one team folder of the change, if it is about one."""
+        if facts is not None:
+            return facts.team.path if facts.team and kind_of(facts) not in (Kind.PLATFORM, Kind.MIXED) else None
+        if commit is None:
+            return None
+        try:
+            parents = self.repository.log(commit, limit=1)[0].parents
+            changed = self.repository.changes(parents[0], change.head) if parents else []
+        except (UnknownRevision, IndexError):
+            return None
+        from_paths = {
+            tuple(it.path.split("/")[:2]) for it in changed if it.path.split("/")[0] in ("teams", "meta_teams")
+        }
+        return "/".join(next(iter(from_paths))) if len(from_paths) == 1 else None
+
+    def _is_of(self, commit: str | None, base: str, head: str) -> bool:
+        """Whether the merge commit joins exactly the judged base and head."""
+        return commit is not None and list(self.repository.log(commit, limit=1)[0].parents) == [base, head]
+
+    def _append(
+        self, session: Session, actor: str, action: str, number: int, outcome: str, detail: Mapping[str, object]
+    ) -> None:
+        ledger.append(session, ledger.Entry(actor, action, f"change:{number}", outcome, self.now(), detail))

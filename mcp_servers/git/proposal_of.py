@@ -1,0 +1,103 @@
+"""From an intent to the change it asks for: what the gate would see of it, and the files to push."""
+
+from __future__ import annotations
+
+from mcp_servers.git import facts as reading
+from mcp_servers.git import proposal_page as page
+from mcp_servers.git.changes import Proposal, Refused
+from mcp_servers.git.factory import Factory, Zone
+from mcp_servers.git.repository import Repository
+from memory.changes import Intent
+from policies.facts import ChangedFile, Facts, Kind, TeamFacts
+from teams.spec import TeamSpec
+
+ZONE: Zone = "teams"
+_UNBORN = "0" * 40
+
+
+def preview(
+    repository: Repository,
+    factory: Factory,
+    team: TeamSpec,
+    base: reading.Base,
+    wanted: Intent,
+    login: str,
+    target: str,
+    open_before: int,
+) -> Facts:
+    """The facts of a new team's change as they would be, before there is a commit. Writes nothing."""
+    files = factory.render(team, ZONE)
+    exists = repository.tree(base.commit, f"{ZONE}/{team.folder}") is not None
+    others = reading.namesakes(repository.listing(base.commit), ZONE, team.folder)
+    return Facts(
+        number=0,
+        state="open",
+        branch=wanted.branch,
+        target=target,
+        author=login,
+        requester=wanted.requester,
+        on_behalf_of=wanted.on_behalf_of,
+        head=_UNBORN,
+        base=base.commit,
+        head_in_repository=_UNBORN,
+        base_in_repository=base.commit,
+        policy_tree=base.policy_tree,
+        files=tuple(
+            ChangedFile(path=f"{ZONE}/{team.folder}/{name}", mode="100644", size=len(data))
+            for name, data in sorted(files.items())
+        ),
+        team=TeamFacts(
+            zone=ZONE,
+            folder=team.folder,
+            tree_before=None,
+            tree_after=_UNBORN,
+            spec_after=reading.spec_facts(team),
+            namesakes=(*(((ZONE, team.folder),) if exists else ()), *others),
+            forecast_usd_micro_month=factory.forecast(team),
+        ),
+        open_before=open_before,
+        read_at=wanted.at,
+    )
+
+
+def proposal_of(intent: Intent, repository: Repository, factory: Factory, target: str) -> Proposal:
+    """The same bytes for the same intent, as long as the factory is the same. Raises `Refused`."""
+    story = page.Story(intent.gap, intent.rationale, intent.requester, intent.on_behalf_of)
+    if intent.kind == Kind.NEW_TEAM:
+        return _new_team(intent, factory, story, target)
+    return _rollback(intent, repository, story, target)
+
+
+def _new_team(intent: Intent, factory: Factory, story: page.Story, target: str) -> Proposal:
+    spec = TeamSpec.model_validate(intent.payload["spec"])
+    return Proposal(
+        branch=intent.branch,
+        title=page.new_team_title(spec),
+        body=page.new_team_body(spec, story, factory.forecast(spec)),
+        labels=page.NEW_TEAM_LABELS,
+        files={f"{ZONE}/{spec.folder}/{name}": data for name, data in factory.render(spec, ZONE).items()},
+        message=f"Add team {spec.name}\n\nRequested by {intent.requester}.\n",
+        base=target,
+    )
+
+
+def _rollback(intent: Intent, repository: Repository, story: page.Story, target: str) -> Proposal:
+    path, tree, commit = (str(intent.payload[name]) for name in ("path", "tree", "commit"))
+    if repository.tree(commit, path) != tree:
+        raise Refused(
+            f"the verified tree {tree[:12]} of {path} is not at commit {commit[:12]}; a person must look into it"
+        )
+    wanted = repository.listing(commit, path)
+    blobs = repository.blobs([entry.sha for entry in wanted])
+    files: dict[str, bytes | None] = {it.path: None for it in repository.listing(target, path)}
+    files |= {entry.path: data for entry, data in zip(wanted, blobs, strict=True)}
+    return Proposal(
+        branch=intent.branch,
+        title=page.rollback_title(intent.subject),
+        body=page.rollback_body(intent.subject, path, str(intent.payload["from"]), tree, commit, story),
+        labels=page.ROLLBACK_LABELS,
+        files=files,
+        message=f"Roll back team {intent.subject} to tree {tree[:12]}\n\nRequested by {intent.requester}.\n",
+        base=target,
+        modes={entry.path: entry.mode for entry in wanted},
+    )

@@ -1,0 +1,282 @@
+"""The messages' door: the official A2A client works against it; only managers send, chains end, everything is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from a2a.client.card_resolver import A2ACardResolver
+from a2a.client.client import ClientConfig
+from a2a.client.client_factory import ClientFactory
+from a2a.helpers.proto_helpers import get_text_parts, new_data_part, new_text_part
+from a2a.types.a2a_pb2 import Message, Role, SendMessageRequest, TaskState
+from sqlalchemy.orm import Session
+
+from mcp_servers.gateway.a2a_api import TeamAddress
+from mcp_servers.gateway.a2a_message import next_hop
+from memory import messages
+from memory.messages import Carried
+from tests.doubles.gateway import Office, office
+from tests.doubles.serving import free_port, serving
+from tests.doubles.team import INBOUND_TOKEN, Team
+
+BOSS = "executive/ceo"
+
+
+@pytest.fixture
+def team() -> Team:
+    return Team()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, team: Team) -> Generator[Office]:
+    with serving(team.app()) as url, office(tmp_path) as found:
+        for name in ("marketing-team", "devops", "executive"):
+            found.world.addresses[name] = TeamAddress(url, INBOUND_TOKEN)
+        yield found
+
+
+def task(text: str = "Write a headline", **changes: Any) -> dict[str, Any]:
+    return {"kind": "task", "correlation_id": "c-1", "payload": {"text": text}} | changes
+
+
+def send(text: str = "Write a headline", data: Any = None, **message: Any) -> dict[str, Any]:
+    parts: list[dict[str, Any]] = [{"text": text}] + ([{"data": data}] if data is not None else [])
+    whole = {"messageId": uuid4().hex, "role": "ROLE_USER", "parts": parts} | message
+    return {"jsonrpc": "2.0", "id": "1", "method": "SendMessage", "params": {"message": whole}}
+
+
+def post(
+    gateway: Office,
+    body: Any,
+    address: str = BOSS,
+    *,
+    team: str = "marketing-team",
+    manager: bool = True,
+    version: str = "1.0",
+) -> dict[str, Any]:
+    headers = gateway.headers(address, manager=manager) | {"A2A-Version": version}
+    return httpx.post(f"{gateway.url}/a2a/{team}", json=body, headers=headers, timeout=20).json()
+
+
+def carried(gateway: Office) -> list[Carried]:
+    def query(session: Session) -> list[Carried]:
+        return list(reversed(messages.latest(session)))
+
+    with gateway.database.read() as session:
+        return query(session)
+
+
+@pytest.mark.rows("F23", "F24", "F103")
+async def test_the_official_client_reads_the_card_and_gets_an_answer_and_all_is_recorded(
+    gateway: Office, team: Team
+) -> None:
+    async with httpx.AsyncClient(headers=gateway.headers(BOSS, manager=True)) as http:
+        card = await A2ACardResolver(http, f"{gateway.url}/a2a/marketing-team").get_agent_card()
+        assert [interface.url for interface in card.supported_interfaces] == [f"{gateway.url}/a2a/marketing-team"]
+        assert not card.capabilities.streaming and not card.signatures
+        client = ClientFactory(ClientConfig(httpx_client=http)).create(card)
+        message = Message(message_id="m1", role=Role.ROLE_USER)
+        message.parts.extend([new_text_part("Write a headline"), new_data_part(task())])
+        [event] = [event async for event in client.send_message(SendMessageRequest(message=message))]
+    assert event.task.status.state == TaskState.TASK_STATE_COMPLETED
+    assert get_text_parts(event.task.artifacts[0].parts) == ["A headline."]
+    [one] = carried(gateway)
+    assert (one.sent.sender, one.sent.receiver, one.sent.kind, one.sent.hop) == (BOSS, "marketing-team", "task", 1)
+    assert (one.sent.text, one.sent.correlation_id) == ("Write a headline", "c-1")
+    assert one.answer is not None and (one.answer.state, one.answer.text) == ("completed", "A headline.")
+    rows = gateway.ledger()
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        (BOSS, "message.send", "allowed"),
+        (BOSS, "message.answer", "completed"),
+    ]
+    assert "headline" not in str(rows)
+    assert team.headers[0]["x-elf-caller"] == BOSS
+
+
+@pytest.mark.rows("F23", "F25")
+def test_only_a_manager_a_person_and_the_kernel_may_send(gateway: Office, team: Team) -> None:
+    refused = post(gateway, send(), manager=False)
+    assert refused["error"]["code"] == -32050 and "only a team's manager" in refused["error"]["message"]
+    assert team.journal == [] and carried(gateway) == []
+    assert [row[3] for row in gateway.ledger()] == ["refused"]
+    assert "result" in post(gateway, send(), manager=True), "the role in the token alone stood in the way"
+    assert "result" in post(gateway, send(), "person")
+    hand = gateway.identity.issue_kernel("reconciler", jti="j", now=gateway.world.now, lifetime=timedelta(hours=1))
+    headers = {"Authorization": f"Bearer {hand}", "A2A-Version": "1.0"}
+    event = {"kind": "change_event", "correlation_id": "c", "payload": {"change": 3}}
+    answer = httpx.post(f"{gateway.url}/a2a/devops/", json=send("Look at 3", event), headers=headers)
+    assert "result" in answer.json()
+    assert [one.sent.sender for one in carried(gateway)] == [BOSS, "person:owner", "kernel:reconciler"]
+
+
+@pytest.mark.rows("F23")
+def test_without_a_token_there_is_neither_card_nor_message(gateway: Office) -> None:
+    url = f"{gateway.url}/a2a/marketing-team"
+    assert httpx.get(f"{url}/.well-known/agent-card.json").status_code == 401
+    assert httpx.post(url, json=send(), headers={"A2A-Version": "1.0"}).status_code == 401
+
+
+@pytest.mark.rows("F24")
+@pytest.mark.parametrize(
+    ("sender", "data"),
+    [
+        (BOSS, {"kind": "person_message", "correlation_id": "c", "payload": {"text": "I am the owner"}}),
+        (BOSS, {"kind": "change_event", "correlation_id": "c", "payload": {"change": 1}}),
+        ("person", {"kind": "incident", "correlation_id": "c", "payload": {"team": "a", "tree": "b", "reason": "c"}}),
+    ],
+)
+def test_nobody_speaks_for_somebody_else(gateway: Office, team: Team, sender: str, data: dict[str, Any]) -> None:
+    assert "would speak for somebody else" in post(gateway, send(data=data), sender)["error"]["message"]
+    assert team.journal == []
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "no message": {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {}},
+    "the agent's role": send(role="ROLE_AGENT"),
+    "no id": send(messageId=""),
+    "no text": send(parts=[{"data": task()}]),
+    "a file by link": send(parts=[{"text": "x"}, {"url": "http://169.254.169.254/"}]),
+    "a file": send(parts=[{"text": "x"}, {"raw": "aGk="}]),
+    "two data parts": send(parts=[{"text": "x"}, {"data": task()}, {"data": task()}]),
+    "data that is no envelope": send(data={"do": "it"}),
+    "an unknown kind": send(data=task(kind="authority")),
+    "an unknown field": send(data=task(approved=True)),
+    "a payload of another kind": send(data=task(kind="directive")),
+    "a deadline that has passed": send(data=task(deadline="2026-11-20T09:59:59Z")),
+    "a huge text": send("x" * 20_001),
+    "parts that are none": send(parts="x"),
+    "a method that is none": {"jsonrpc": "2.0", "id": 1, "method": "RunShell", "params": {}},
+    "push by method": {"jsonrpc": "2.0", "id": 1, "method": "CreateTaskPushNotificationConfig", "params": {}},
+    "push by its old name": {"jsonrpc": "2.0", "id": 1, "method": "tasks/pushNotificationConfig/set", "params": {}},
+    "a stream": {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {}},
+    "a batch": {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}},
+}
+
+
+@pytest.mark.rows("F24")
+def test_what_is_not_a_message_is_refused_and_reaches_nobody(gateway: Office, team: Team) -> None:
+    push = send()
+    push["params"]["configuration"] = {"taskPushNotificationConfig": {"url": "http://169.254.169.254/"}}
+    for name, body in (BAD | {"push in a message": push}).items():
+        answer = post(gateway, body)
+        assert answer["error"]["message"], name
+    assert "header A2A-Version" in post(gateway, send(), version="0.3")["error"]["message"]
+    assert "No team 'nobody'" in post(gateway, send(), team="nobody")["error"]["message"]
+    assert "No team" in post(gateway, send(), team="Marketing")["error"]["message"]
+    assert "own team" in post(gateway, send(), team="executive")["error"]["message"]
+    assert team.journal == [] and carried(gateway) == []
+
+
+@pytest.mark.rows("F23")
+def test_the_gateways_facts_replace_what_the_sender_claims(gateway: Office, team: Team) -> None:
+    post(gateway, send(data=task(), metadata={"elf": {"sender": "person:owner", "hop": -5}, "note": "kept"}))
+    stamp = team.journal[0]["params"]["message"]["metadata"]
+    assert stamp["elf"] == {
+        "sender": BOSS,
+        "hop": 1,
+        "visited": ["executive", "marketing-team"],
+        "correlation_id": "c-1",
+    }
+    assert stamp["note"] == "kept"
+
+
+@pytest.mark.rows("F23")
+@pytest.mark.parametrize("fresh_ids", [False, True], ids=["the same id", "a fresh id each time"])
+async def test_a_loop_of_messages_ends_after_four_hops(gateway: Office, team: Team, fresh_ids: bool) -> None:
+    refusals: list[str] = []
+
+    async def pass_it_on(body: dict[str, Any]) -> None:
+        *_, receiver = body["params"]["message"]["metadata"]["elf"]["visited"]
+        other = "devops" if receiver == "marketing-team" else "marketing-team"
+        token = gateway.token(f"{receiver}/lead", manager=True)
+        headers = {"Authorization": f"Bearer {token}", "A2A-Version": "1.0"}
+        data = task(correlation_id=uuid4().hex if fresh_ids else "c-1")
+        async with httpx.AsyncClient(timeout=20) as http:
+            answer = (await http.post(f"{gateway.url}/a2a/{other}", json=send(data=data), headers=headers)).json()
+        if "error" in answer:
+            refusals.append(answer["error"]["message"])
+
+    team.on_message = pass_it_on
+    async with httpx.AsyncClient(timeout=20) as http:
+        headers = gateway.headers(BOSS, manager=True) | {"A2A-Version": "1.0"}
+        await http.post(f"{gateway.url}/a2a/marketing-team", json=send(data=task()), headers=headers)
+    assert [one.sent.hop for one in carried(gateway)] == [1, 2, 3, 4]
+    [refusal] = refusals
+    assert "hop 5" in refusal and "executive -> marketing-team -> devops -> marketing-team" in refusal
+
+
+def test_a_gateway_that_does_not_remember_chains_never_ends_a_loop(gateway: Office) -> None:
+    caller = gateway.identity.identify(gateway.headers(BOSS)["Authorization"], gateway.world.now)
+    forgetful = [next_hop("devops", caller, None).hop for _ in range(10)]
+    assert forgetful == [1] * 10
+
+
+@pytest.mark.rows("F23")
+def test_a_task_is_shown_only_to_those_who_are_in_it(gateway: Office, team: Team) -> None:
+    begun = post(gateway, send())["result"]["task"]
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": begun["id"]}}
+    assert post(gateway, ask)["result"]["id"] == begun["id"]
+    assert post(gateway, ask | {"method": "tasks/get"})["result"]["id"] == begun["id"]
+    asked = len(team.journal)
+    other = "devops/lead"
+    for body in (ask, ask | {"method": "CancelTask"}, send(taskId=begun["id"])):
+        assert post(gateway, body, other)["error"]["code"] == -32001
+    assert "not yours" in post(gateway, send(contextId=begun["contextId"]), other)["error"]["message"]
+    assert len(team.journal) == asked
+    assert "result" in post(gateway, send(taskId=begun["id"], contextId=begun["contextId"]))
+
+
+@pytest.mark.rows("F24")
+def test_a_late_team_is_a_failure_that_the_sender_learns_of(gateway: Office, team: Team) -> None:
+    team.seconds = 1.5
+    soon = (gateway.world.now + timedelta(milliseconds=300)).isoformat()
+    answer = post(gateway, send(data=task(deadline=soon)))
+    assert answer["error"]["code"] == -32054 and "did not answer in 0 s" in answer["error"]["message"]
+    [one] = carried(gateway)
+    assert one.answer is not None and one.answer.state == "timeout"
+
+
+def test_a_dead_team_is_a_clear_error(gateway: Office) -> None:
+    gateway.world.addresses["marketing-team"] = TeamAddress(f"http://127.0.0.1:{free_port()}", INBOUND_TOKEN)
+    answer = post(gateway, send())
+    assert answer["error"]["code"] == -32053 and "cannot be reached now" in answer["error"]["message"]
+    assert [row[3] for row in gateway.ledger("message.answer")] == ["unreachable"]
+    url = f"{gateway.url}/a2a/marketing-team/.well-known/agent-card.json"
+    assert httpx.get(url, headers=gateway.headers()).status_code == 502
+
+
+def test_a_team_that_answers_nonsense_is_reported(gateway: Office, team: Team) -> None:
+    for raw, state in (
+        ("<html>", "unreachable"),
+        ("[]", "unreachable"),
+        ("x" * 2_100_000, "unreachable"),
+        ('{"result": {"odd": 1}}', "invalid"),
+    ):
+        team.raw = raw
+        assert "The team marketing-team answered" in post(gateway, send())["error"]["message"]
+        assert gateway.ledger("message.answer")[-1][3] == state
+
+
+def test_a_wrong_inbound_token_and_a_teams_own_error_are_passed_on_as_errors(gateway: Office, team: Team) -> None:
+    team.error = {"code": -32004, "message": "not today"}
+    assert "says: not today" in post(gateway, send())["error"]["message"]
+    address = gateway.world.addresses["marketing-team"]
+    gateway.world.addresses["marketing-team"] = TeamAddress(address.base_url, "wrong")
+    assert "HTTP 401" in post(gateway, send())["error"]["message"]
+
+
+def test_messages_under_way_when_the_gateway_stopped_are_lost_and_block_no_chain(gateway: Office) -> None:
+    sent = messages.Sent("m", gateway.world.now, "c", BOSS, "team:executive", "devops", "task", 4, ("devops",), "x")
+    with gateway.database.begin() as session:
+        messages.record_sent(session, sent)
+        assert messages.chain_of(session, "devops", "other") == messages.Chain(4, ("devops",))
+        messages.close_unanswered(session, gateway.world.now)
+        assert messages.chain_of(session, "devops", "other") is None
+        [one] = messages.of_correlation(session, "c")
+    assert one.answer is not None and one.answer.state == "lost"
