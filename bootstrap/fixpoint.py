@@ -24,7 +24,5 @@ def _compare(folder: Path) -> dict[str, Any]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
-    differing = sorted(
-        path for path in there.keys() | fileset.files.keys() if there.get(path) != fileset.files.get(path)
-    )
-    return {"team": folder.name, "files": len(fileset.files), "digest": fileset.digest, "differing": differing}
+    differing = sorted(path for path in {*there, *fileset} if there.get(path) != fileset.get(path))
+    return {"team": folder.name, "files": len(fileset), "digest": fileset.digest, "differing": differing}

@@ -31,4 +31,4 @@ def render_spec(spec_file: Path, out: Path) -> dict[str, Any]:
         write(fileset, out)
     except (OSError, ValueError) as error:
         raise CompanyError(f"nothing was written: {error}") from error
-    return {"team": spec.name, "out": str(out), "digest": fileset.digest, "files": sorted(fileset.files)}
+    return {"team": spec.name, "out": str(out), "digest": fileset.digest, "files": list(fileset)}

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from sqlalchemy import Insert, literal, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from memory.gateway_tables import BudgetRow, ReservationRow
+from memory.tables import UtcTime
 
 COMPANY = "company"
+#: More than anybody has.
+NO_LIMIT = 2**62
 
 
 @dataclass(frozen=True)
@@ -67,25 +69,17 @@ def reserve(session: Session, hold: Hold, limits: Mapping[str, int], now: dateti
     """
     if hold.usd_micro < 0:
         raise ValueError("a reservation cannot be negative")
-    day = day_of(now)
-    with session.begin_nested():
-        for scope in scopes(hold.team, hold.member):
-            _commit(session, scope, limits.get(scope), day, hold.usd_micro, now)
-        session.add(
-            ReservationRow(
-                id=hold.id,
-                team=hold.team,
-                member=hold.member,
-                day=day,
-                model=hold.model,
-                purpose=hold.purpose,
-                run=hold.run,
-                usd_micro=hold.usd_micro,
-                reserved_at=now,
-                expires_at=now + hold.lifetime,
-                settled_at=None,
-            )
-        )
+    day, held = day_of(now), list[str]()
+    for scope in scopes(hold.team, hold.member):
+        limit = limits.get(scope, NO_LIMIT)
+        if not _commit(session, scope, limit, day, hold.usd_micro):
+            for earlier in held:
+                _add(session, earlier, day, -hold.usd_micro)
+            raise OverBudget(scope, limit, committed(session, scope, now), hold.usd_micro, now)
+        held.append(scope)
+    fields = {key: value for key, value in vars(hold).items() if key != "lifetime"}
+    times = {"reserved_at": now, "expires_at": now + hold.lifetime, "settled_at": None}
+    session.execute(_INSERT_RESERVATION, fields | {"day": day} | times)
 
 
 def settle(session: Session, reservation: str, spent_usd_micro: int, now: datetime) -> int:
@@ -93,18 +87,13 @@ def settle(session: Session, reservation: str, spent_usd_micro: int, now: dateti
 
     A reservation settled after it expired gives nothing back. `LookupError` if it was settled before or never made.
     """
-    row = session.get(ReservationRow, reservation, with_for_update=True)
-    if row is None or row.settled_at is not None:
+    row = session.execute(_CLOSE_RESERVATION, {"reservation": reservation, "now": now}).first()
+    if row is None:
         raise LookupError(f"reservation {reservation} is not open; it was settled before or never made")
     counts = max(spent_usd_micro, row.usd_micro) if now >= row.expires_at else spent_usd_micro
-    row.settled_at = now
-    session.flush()
     if difference := counts - row.usd_micro:
-        session.execute(
-            update(BudgetRow)
-            .where(BudgetRow.scope.in_(scopes(row.team, row.member)), BudgetRow.day == row.day)
-            .values(committed_usd_micro=BudgetRow.committed_usd_micro + difference)
-        )
+        for scope in scopes(row.team, row.member):
+            _add(session, scope, row.day, difference)
     return counts
 
 
@@ -141,19 +130,38 @@ def usd(micro: int) -> str:
     return f"{'-' if micro < 0 else ''}{whole}.{decimals}"
 
 
-def _commit(session: Session, scope: str, limit: int | None, day: str, amount: int, now: datetime) -> None:
-    session.execute(_row_exists(session, scope, day))
-    room = true() if limit is None else BudgetRow.committed_usd_micro + amount <= limit
-    result = session.execute(
-        update(BudgetRow)
-        .where(BudgetRow.scope == scope, BudgetRow.day == day, room, literal(limit != 0))
-        .values(committed_usd_micro=BudgetRow.committed_usd_micro + amount)
-        .execution_options(synchronize_session=False)
+def _commit(session: Session, scope: str, limit: int, day: str, amount: int) -> bool:
+    """Adds the amount if it fits, in one statement: nothing can come between looking and writing."""
+    if limit == 0 or amount > limit:
+        return False
+    result = session.execute(_COMMIT, {"scope": scope, "day": day, "amount": amount, "limit": limit})
+    return isinstance(result, CursorResult) and result.rowcount == 1
+
+
+def _add(session: Session, scope: str, day: str, amount: int) -> None:
+    session.execute(_ADD, {"scope": scope, "day": day, "amount": amount})
+
+
+# Both databases understand these; built once, because building costs more than running.
+_COMMIT = text(
+    "INSERT INTO budgets (scope, day, committed_usd_micro) VALUES (:scope, :day, :amount) "
+    "ON CONFLICT (scope, day) DO UPDATE SET committed_usd_micro = budgets.committed_usd_micro + :amount "
+    "WHERE budgets.committed_usd_micro + :amount <= :limit"
+)
+_ADD = text(
+    "UPDATE budgets SET committed_usd_micro = committed_usd_micro + :amount WHERE scope = :scope AND day = :day"
+)
+_INSERT_RESERVATION = insert(ReservationRow.__table__)  # pyright: ignore[reportArgumentType] - a mapped class has a table
+_CLOSE_RESERVATION = (
+    update(ReservationRow)
+    .where(ReservationRow.id == bindparam("reservation"), ReservationRow.settled_at.is_(None))
+    .values(settled_at=bindparam("now", type_=UtcTime()))
+    .returning(
+        ReservationRow.team,
+        ReservationRow.member,
+        ReservationRow.day,
+        ReservationRow.usd_micro,
+        ReservationRow.expires_at,
     )
-    if limit is not None and not (isinstance(result, CursorResult) and result.rowcount == 1):
-        raise OverBudget(scope, limit, committed(session, scope, now), amount, now)
-
-
-def _row_exists(session: Session, scope: str, day: str) -> Insert:
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    return insert(BudgetRow).values(scope=scope, day=day, committed_usd_micro=0).on_conflict_do_nothing()
+    .execution_options(synchronize_session=False)
+)

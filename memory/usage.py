@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session
 
 from memory import budgets
@@ -41,8 +41,7 @@ class Total:
 
 
 def record(session: Session, usage: Usage) -> None:
-    session.add(UsageRow(**vars(usage)))
-    session.flush()
+    session.execute(_INSERT, vars(usage))
 
 
 def close_expired(session: Session, now: datetime) -> list[Usage]:
@@ -73,6 +72,9 @@ def total(session: Session, team: str | None = None, day: str | None = None, run
     calls, *rest = session.execute(select(func.count(UsageRow.id), *sums).where(*chosen)).one()
     tokens_in, tokens_out, micro = (int(value or 0) for value in rest)
     return Total(calls, tokens_in, tokens_out, micro)
+
+
+_INSERT = insert(UsageRow.__table__)  # pyright: ignore[reportArgumentType] - a mapped class has a table
 
 
 def _close(session: Session, row: ReservationRow, now: datetime) -> Usage:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# The SDK loads these at the first call: 0.3 s in every forked team, unless they are here before the fork.
-import openai.resources  # noqa: F401
 from crewai import Agent, Crew, Process, Task
 from crewai.llms.providers.openai.completion import OpenAICompletion
 from crewai.tools import BaseTool
@@ -22,6 +21,9 @@ from teams.runtime.plan import AgentMaker, Piece, Plan
 from teams.runtime.prompts import answer_piece, lead_expected, lead_text, piece_text, pieces_before_answer
 from teams.runtime.toolbox import TeamTool
 from teams.runtime.work import Resources, Run, RunResult
+
+# The SDK loads these at the first call: 0.3 s in every forked team, unless they are here before the fork.
+importlib.import_module("openai.resources")
 
 #: Model calls a member may make for one task.
 MAX_ROUNDS = 12

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
-# The SDK loads these at the first call: 0.3 s in every forked team, unless they are here before the fork.
-import openai.resources  # noqa: F401
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
@@ -28,6 +27,9 @@ from teams.runtime.prompts import (
 )
 from teams.runtime.toolbox import TeamTool
 from teams.runtime.work import Resources, Run, RunResult
+
+# The SDK loads these at the first call: 0.3 s in every forked team, unless they are here before the fork.
+importlib.import_module("openai.resources")
 
 #: Rounds of tool calls before a member must answer with what it has.
 MAX_ROUNDS = 12

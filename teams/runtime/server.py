@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import sys
@@ -12,11 +13,7 @@ from pathlib import Path
 from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from uuid import uuid4
 
-# Loaded at the first request otherwise, in every forked team anew.
-import httpcore  # noqa: F401
 import uvicorn
-import uvicorn.lifespan.on
-import uvicorn.protocols.http.auto
 from a2a.server.request_handlers import DefaultRequestHandlerV2
 from a2a.server.routes import add_a2a_routes_to_fastapi, create_agent_card_routes, create_jsonrpc_routes
 from fastapi import FastAPI, Request
@@ -29,6 +26,10 @@ from teams.runtime.deployment import Deployment
 from teams.runtime.guard import Guard
 from teams.runtime.package import Unusable, read_spec
 from teams.runtime.process import TeamProcess
+
+# Loaded at the first request otherwise, in every forked team anew.
+for _late in ("httpcore", "uvicorn.lifespan.on", "uvicorn.protocols.http.auto"):
+    importlib.import_module(_late)
 
 _HTTP_STATUS = {"completed": 200, "input_required": 200, "rejected": 422, "failed": 500}
 
@@ -120,9 +121,11 @@ def serve(deployment: Deployment, sock: socket, *, confinement: str = "") -> Non
     """Serves on a listening socket until SIGTERM."""
     # Whatever a framework wants to keep (CrewAI: a key file and its last outputs) goes into the team's own folder.
     os.environ.update(HOME=deployment.work_dir, CREWAI_STORAGE_DIR=deployment.work_dir)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "mcp", "a2a"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for ours in ("teams", "meta_teams"):
+        logging.getLogger(ours).setLevel(logging.INFO)
     app = create_app(deployment, confinement=confinement)
     config = uvicorn.Config(
         app, loop="asyncio", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=5
