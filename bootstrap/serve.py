@@ -22,10 +22,11 @@ from bootstrap.home import Home, HomeUnusable
 from bootstrap.launch import PROGRESS_FD
 from bootstrap.loops import Loops
 from bootstrap.model_server import ModelServerUnusable, with_model_name
+from bootstrap.places import OWNER, REPO
 from bootstrap.progress import Progress
 from bootstrap.seed import BadCheckout, files_of
 from bootstrap.settings import BadSettings, Settings, read_settings
-from bootstrap.wiring import OWNER, REPO, Kernel, assemble
+from bootstrap.wiring import Kernel, assemble
 from mcp_servers.cluster.port import ClusterError
 from mcp_servers.git.forge import ProtectionMissing, SeedRefused, seed
 from mcp_servers.git.objects import Signature

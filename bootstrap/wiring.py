@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
@@ -18,6 +19,7 @@ from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
 from bootstrap.office.describe import Teams
 from bootstrap.office.office import Office
+from bootstrap.places import OWNER, REPO, account_of
 from bootstrap.settings import Settings
 from mcp_servers.cluster.processes import LocalProcesses
 from mcp_servers.cluster.reconciler import Reconciler
@@ -33,7 +35,7 @@ from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
 from mcp_servers.git.forge import GATE, PERSON, PROPOSER, bare_path, create_forge, token_sha256
 from mcp_servers.git.forge import Identity as Account_
-from mcp_servers.git.github import Account, GitHubChanges
+from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposer import Proposer
 from mcp_servers.git.repository import Repository
@@ -45,7 +47,6 @@ from teams.messages import ChangeEvent, Envelope, Incident
 from teams.runtime.gateway_client import Gateway as Door
 from teams.spec import Member, TeamSpec
 
-OWNER, REPO = "elf", "company"
 #: A member's token outlives the deployment's planned replacement (mcp_servers.cluster.plan.ROTATE_AFTER) by a day.
 TOKEN_LIFETIME = timedelta(days=7)
 _HAND = "reconciler"
@@ -200,20 +201,10 @@ def _app(
     return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT})
 
 
-def _bare(home: Home):
+def _bare(home: Home) -> Path:
     path = bare_path(home.forge, OWNER, REPO)
     assert path is not None
     return path
-
-
-def account_of(settings: Settings, home: Home, login: str) -> Account:
-    return Account(
-        api_url=f"{settings.address}/forge/api/v3",
-        git_url=f"{settings.address}/forge/git/{OWNER}/{REPO}.git",
-        repo=f"{OWNER}/{REPO}",
-        login=login,
-        token=home.key(f"forge-{login}"),
-    )
 
 
 def _forge_identities(home: Home) -> list[Account_]:

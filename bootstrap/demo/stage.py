@@ -20,8 +20,8 @@ from rich.console import Console
 from bootstrap.client import Company
 from bootstrap.home import Home
 from bootstrap.launch import follow, start_kernel
+from bootstrap.places import account_of
 from bootstrap.settings import Settings
-from bootstrap.wiring import account_of
 from mcp_servers.git.github import GitHubChanges
 
 T = TypeVar("T")

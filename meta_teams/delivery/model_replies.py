@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 #: A reply larger than this is nobody's spec.
 MAX_REPLY = 200_000
 _TAGS = re.compile(r"<(?=\s*/?\s*(?:request|history|teams|skills|faults|reason|log|state)\b)", re.IGNORECASE)
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 
 DATA_RULE = (
@@ -32,7 +34,12 @@ class Misfit(ValueError):
 
 def tagged(tag: str, text: str) -> str:
     """The text on lines between its tags, unable to close them."""
-    return f"<{tag}>\n{_TAGS.sub('&lt;', text)}\n</{tag}>"
+    return f"<{tag}>\n{_TAGS.sub('&lt;', visible(text))}\n</{tag}>"
+
+
+def visible(text: str) -> str:
+    """The text without control, joining and direction-changing characters, which specs and proposals refuse."""
+    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in _HIDDEN)
 
 
 def parse(reply: str, schema: type[M]) -> M:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from meta_teams.delivery import design, diagnose, understand
 from meta_teams.delivery.desk import Desk, ToolRefused
-from meta_teams.delivery.model_replies import Misfit, parse
+from meta_teams.delivery.model_replies import Misfit, parse, visible
 from meta_teams.delivery.next_step import Facts, Step
 from meta_teams.delivery.outcomes import ask, covered, hold, refuse, report
 from meta_teams.delivery.seen import ChangeRow, Forecast, Log, Seen, TeamRow, TeamStatus
@@ -111,7 +111,7 @@ async def propose(desk: Desk, facts: Facts) -> Found:
     request = _request(facts)
     proposal = {
         "spec": _spec(facts),
-        "gap": request.capability_gap[:_MOST_TEXT],
+        "gap": visible(request.capability_gap)[:_MOST_TEXT].strip() or "not said in visible words",
         "requester": request.requester,
         "key": desk.run.correlation_id,
         "rationale": _why(facts),
@@ -149,7 +149,7 @@ async def diagnose_incident(desk: Desk, facts: Facts) -> Found:
 async def roll_back(desk: Desk, facts: Facts) -> Found:
     decision = facts.decision
     reason = decision.reason if decision else "ill"
-    wanted = {"team": _incident(facts).team, "reason": reason[:_MOST_TEXT], "key": desk.run.correlation_id}
+    wanted = {"team": _incident(facts).team, "reason": visible(reason)[:_MOST_TEXT], "key": desk.run.correlation_id}
     return await _proposed(desk, ROLL_BACK, wanted)
 
 
@@ -188,7 +188,7 @@ async def _proposed(desk: Desk, tool: str, proposal: Mapping[str, Any]) -> Found
 def _why(facts: Facts) -> str:
     near = facts.covered
     extend = f" {near.extendable} does part of it and lacks {', '.join(near.missing)}." if near.extendable else ""
-    return f"{facts.rationale}{extend}"[:_MOST_TEXT] or "No living team has the skills."
+    return visible(f"{facts.rationale}{extend}")[:_MOST_TEXT].strip()
 
 
 def _spec(facts: Facts) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Company:
     log: list[str] = field(default_factory=list[str])
     keys: dict[str, int] = field(default_factory=dict[str, int])
     specs: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    gaps: list[str] = field(default_factory=list[str])
     refusal: dict[str, Any] | None = None
     called: list[str] = field(default_factory=list[str])
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -99,6 +100,7 @@ class Company:
             return ToolAnswer("; ".join(self.refusal["reasons"]), self.refusal, True)
         number = self._change(key, "new_team", spec["name"], requester)
         self.specs.setdefault(number, spec)
+        self.gaps.append(gap)
         return _ok({"change": number, "branch": "auto/x", "url": "http://x", "state": "open", "verdict": None})
 
     def propose_rollback(self, team: str, reason: str, key: str) -> ToolAnswer:

@@ -9,6 +9,7 @@ import pytest
 from meta_teams.delivery.workflow import DeliveryTeam, build
 from teams.messages import ChangeEvent, Incident, TaskAssignment, TeamCreationRequest
 from teams.runtime.gateway_client import GatewayUnreachable, ToolAnswer
+from teams.spec import printable
 from tests.delivery.company import Company, Heard, Killed, devops_spec, run_of
 
 WISH = "We need a marketing team that writes blog posts and runs our social media"
@@ -85,6 +86,13 @@ async def test_an_unclear_wish_gets_a_question(tmp_path: Path) -> None:
     assert (result.state, result.data["outcome"]) == ("input_required", "question")
     assert str(result.data["question"]).endswith("?") or result.data["question"]
     assert "model:design-team" not in company.called
+
+
+async def test_joined_emoji_and_hidden_characters_in_a_wish_do_not_reach_the_proposal(tmp_path: Path) -> None:
+    company, wish = Company(), f"{WISH} for families \U0001f468\u200d\U0001f469\u200d\U0001f467 \u200b\ufeff"
+    result = await team_of(company, tmp_path).handle(run_of("team_creation_request", request(wish)))
+    assert result.data["outcome"] == "proposed"
+    assert printable(company.gaps[0]).startswith(WISH)
 
 
 async def test_plain_words_asked_of_the_team_are_a_wish_too(tmp_path: Path) -> None:

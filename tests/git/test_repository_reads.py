@@ -216,9 +216,14 @@ def test_a_replace_ref_does_not_change_what_is_read(repository: Repository) -> N
     assert repository.read(old, "a.txt") == b"one\n"
 
 
-def test_a_slow_git_is_stopped_with_a_clear_error(repository: Repository) -> None:
+def test_a_slow_git_is_stopped_with_a_clear_error(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 30\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(GitTimeout, match="try again"):
-        Repository(repository.git_dir, timeout=0.0001).log("main")
+        Repository(repository.git_dir, timeout=0.2).log("main")
 
 
 def test_a_checkout_is_read_through_its_git_folder(tmp_path: Path) -> None:
