@@ -48,6 +48,8 @@ def main() -> int:
     for chatty in ("httpx", "mcp", "a2a", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     given = os.environ.pop(PROGRESS_FD, "")
+    # The company speaks to itself on this machine; a proxy of the environment has no part in that.
+    os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
     progress = Progress(int(given) if given else None)
     try:
         run(with_model_name(read_settings(os.environ)), progress)

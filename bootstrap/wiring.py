@@ -13,13 +13,13 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from bootstrap.company_factory import CompanyFactory
 from bootstrap.home import Home
 from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
 from bootstrap.office.describe import Teams
 from bootstrap.office.office import Office
 from bootstrap.places import OWNER, REPO, account_of
+from bootstrap.price_list import price_list
 from bootstrap.settings import Settings
 from mcp_servers.cluster.processes import LocalProcesses
 from mcp_servers.cluster.reconciler import Reconciler
@@ -33,6 +33,7 @@ from mcp_servers.gateway.models import Models, ModelSettings
 from mcp_servers.gateway.prices import Prices, Rate
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
+from mcp_servers.git.factory import TeamFactory
 from mcp_servers.git.forge import GATE, PERSON, PROPOSER, bare_path, create_forge, token_sha256
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
@@ -43,6 +44,7 @@ from mcp_servers.git.server import create_git_server
 from mcp_servers.registry.server import create_registry_server
 from memory import deployments, registry
 from memory.session import Database
+from memory.tables import IncidentRow
 from teams.messages import ChangeEvent, Envelope, Incident
 from teams.runtime.gateway_client import Gateway as Door
 from teams.spec import Member, TeamSpec
@@ -99,7 +101,8 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
     )
     law = LawBook(repository)
     models = Models(_model_settings(settings), rehearse)
-    factory = CompanyFactory(models, Prices(settings.model_base_url, _rate(settings)))
+    price_of = price_list(models, Prices(settings.model_base_url, _rate(settings)))
+    factory = TeamFactory(price_of)
     desk = MergeDesk(gate, repository, database, factory, now, people={"owner": owner})
     proposer = Proposer(proposer_place, desk, repository, database, factory, now)
     identity = Identity(
@@ -110,10 +113,12 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
     client = httpx.AsyncClient(trust_env=False)
     cluster = LocalProcesses(settings.checkout, home.path)
 
-    async def report_incident(team: str, tree: str, reason: str) -> None:
-        payload = Incident(team=team, tree=tree, reason=reason)
-        envelope = Envelope(kind="incident", correlation_id=f"incident-{team}-{tree[:12]}", payload=payload)
-        await door.send(_HAND, "devops", f"The team {team} is ill: {reason}", envelope)
+    async def report_incident(incident: IncidentRow) -> None:
+        payload = Incident(team=incident.team, tree=incident.tree, reason=incident.reason)
+        # The same tree may fall ill again another day: that is another incident, with a rollback of its own.
+        id_ = f"incident-{incident.team}-{incident.tree[:12]}-{incident.opened_at:%Y%m%dT%H%M%S}"
+        envelope = Envelope(kind="incident", correlation_id=id_, payload=payload)
+        await door.send(_HAND, "devops", f"The team {incident.team} is ill: {incident.reason}", envelope)
 
     reconciler = Reconciler(
         repository=repository,
@@ -129,7 +134,7 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
     teams = Teams(database, cluster, reconciler)
     servers = (
         InProcessServer("registry", create_registry_server(database)),
-        InProcessServer("factory", create_factory_server(factory.price_of)),
+        InProcessServer("factory", create_factory_server(price_of)),
         InProcessServer("git", create_git_server(proposer, gate, database, lambda: current_caller().address)),
         InProcessServer("cluster", create_cluster_server(cluster, lambda team: teams.one(team, now()))),
     )

@@ -28,7 +28,7 @@ from mcp_servers.git.repository import Repository
 from memory import changes, deployments
 from memory.registry import Registered
 from memory.session import Database
-from memory.tables import DeploymentRow
+from memory.tables import DeploymentRow, IncidentRow
 from teams.runtime.deployment import Deployment
 from teams.spec import Member
 
@@ -42,8 +42,8 @@ T = TypeVar("T")
 
 #: (team, member, deployment id, now) -> the member's token.
 IssueToken = Callable[[str, Member, str, datetime], str]
-#: Tells the DevOps team of an incident: (team, tree, reason).
-ReportIncident = Callable[[str, str, str], Awaitable[None]]
+#: Tells the DevOps team of an open incident.
+ReportIncident = Callable[[IncidentRow], Awaitable[None]]
 
 
 @dataclass
@@ -155,7 +155,9 @@ class Reconciler:
             return {
                 name: _Facts(
                     observed=[self._observe(row) for row in deployments.recent(session, name)],
-                    verified=[one.tree for one in changes.verified_trees(session, paths[name])] if name in paths else [],
+                    verified=[one.tree for one in changes.verified_trees(session, paths[name])]
+                    if name in paths
+                    else [],
                 )
                 for name in sorted(names)
             }
@@ -278,15 +280,15 @@ class Reconciler:
             if last is not None and self.now() - last < NUDGE_AGAIN:
                 continue
             self._nudged[incident.id] = self.now()
-            nudge = asyncio.create_task(self._nudge(incident.team, incident.tree, incident.reason))
+            nudge = asyncio.create_task(self._nudge(incident))
             self._nudges.add(nudge)
             nudge.add_done_callback(self._nudges.discard)
 
-    async def _nudge(self, team: str, tree: str, reason: str) -> None:
+    async def _nudge(self, incident: IncidentRow) -> None:
         try:
-            await self.report_incident(team, tree, reason)
+            await self.report_incident(incident)
         except Exception:
-            log.exception("the DevOps team could not be told that %s is ill; it is told again", team)
+            log.exception("the DevOps team could not be told that %s is ill; it is told again", incident.team)
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

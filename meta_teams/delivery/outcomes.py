@@ -43,12 +43,17 @@ def report(facts: Facts) -> Outcome:
     team = change.team or _team(facts)
     if change.state == "closed":
         reasons = (f"change {change.number} was closed without being merged", *blocking(change.verdict))
-        return Outcome(outcome="rejected", change=change.number, team=team, reasons=reasons, verdict=change.verdict)
+        return Outcome(outcome="rejected", change=change.number, team=team, reasons=reasons, verdict=gist(change.verdict))
     if change.rolled_back_by is not None:
         reasons = (f"change {change.number} was taken back by change {change.rolled_back_by}",)
-        return Outcome(outcome="reverted", change=change.number, team=team, reasons=reasons, verdict=change.verdict)
+        return Outcome(outcome="reverted", change=change.number, team=team, reasons=reasons, verdict=gist(change.verdict))
     ended = "reverted" if change.kind == "rollback_team" else "active"
-    return Outcome(outcome=ended, change=change.number, team=team, verdict=change.verdict, forecast_usd_month=forecast)
+    return Outcome(outcome=ended, change=change.number, team=team, verdict=gist(change.verdict), forecast_usd_month=forecast)
+
+
+def gist(verdict: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The verdict without its tree: who wants the reasons of every rule reads the change."""
+    return None if verdict is None else {name: verdict[name] for name in ("outcome", "reason") if name in verdict}
 
 
 def waiting(facts: Facts) -> Outcome:
@@ -64,7 +69,7 @@ def waiting(facts: Facts) -> Outcome:
         change=facts.change,
         team=(change.team if change else None) or _team(facts),
         reasons=reasons,
-        verdict=change.verdict if change else None,
+        verdict=gist(change.verdict) if change else None,
         forecast_usd_month=facts.forecast.usd_month if facts.forecast else None,
     )
 

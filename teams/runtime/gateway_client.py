@@ -208,7 +208,16 @@ def _reply(task: Task) -> Reply:
     parts = [part for artifact in task.artifacts for part in artifact.parts]
     texts = get_text_parts(parts) or get_text_parts(task.status.message.parts)
     data = next((part for part in get_data_parts(parts) if isinstance(part, dict)), {})
-    return Reply(state=_STATES.get(task.status.state, "failed"), text="\n".join(texts), data=data)
+    return Reply(state=_STATES.get(task.status.state, "failed"), text="\n".join(texts), data=_whole(data))
+
+
+def _whole(value: Any) -> Any:
+    """A2A's data knows only floats: 3.0 is 3 again, or a model would speak of change 3.0."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _reason(response: httpx.Response) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -27,16 +28,13 @@ def committed(database: Database, scope: str, now: datetime = NOW) -> int:
         return budgets.committed(session, scope, now)
 
 
-def many_at_once(database: Database, limit: dict[str, int], safe: bool = True) -> int:
+def many_at_once(database: Database, limit: dict[str, int]) -> int:
     """How many of 200 parallel calls of $0.001 get their money."""
 
     def one(number: int) -> bool:
         try:
-            if safe:
-                with database.begin() as session:
-                    budgets.reserve(session, hold(number), limit, NOW)
-            else:
-                check_then_write(database, limit[TEAM])
+            with database.begin() as session:
+                budgets.reserve(session, hold(number), limit, NOW)
         except OverBudget:
             return False
         return True
@@ -45,17 +43,15 @@ def many_at_once(database: Database, limit: dict[str, int], safe: bool = True) -
         return sum(pool.map(one, range(200)))
 
 
-def check_then_write(database: Database, limit: int) -> None:
-    """The way budgets fail elsewhere: read, compare, then write in another transaction."""
-    spent = committed(database, TEAM)
-    if spent + 1_000 > limit:
-        raise OverBudget(TEAM, limit, spent, 1_000, NOW)
-    with database.begin() as session:
-        session.execute(
-            update(BudgetRow)
-            .where(BudgetRow.scope == TEAM)
-            .values(committed_usd_micro=BudgetRow.committed_usd_micro + 1_000)
-        )
+def check_then_write(database: Database, limit: int, together: Barrier) -> bool:
+    """The way budgets fail elsewhere: read, compare, then write in another transaction, with somebody else in between."""
+    allowed = committed(database, TEAM) + 1_000 <= limit
+    together.wait()
+    if allowed:
+        with database.begin() as session:
+            more = BudgetRow.committed_usd_micro + 1_000
+            session.execute(update(BudgetRow).where(BudgetRow.scope == TEAM).values(committed_usd_micro=more))
+    return allowed
 
 
 @pytest.mark.rows("F45", "L4")
@@ -69,7 +65,11 @@ def test_of_200_parallel_calls_a_budget_for_10_lets_exactly_10_through(database:
 def test_a_budget_that_is_checked_and_then_written_is_overrun(sqlite: Database) -> None:
     with sqlite.begin() as session:
         session.add(BudgetRow(scope=TEAM, day=budgets.day_of(NOW), committed_usd_micro=0))
-    assert many_at_once(sqlite, {TEAM: 10_000}, safe=False) > 10
+    together = Barrier(20)
+    with ThreadPoolExecutor(20) as pool:
+        allowed = [job.result() for job in [pool.submit(check_then_write, sqlite, 10_000, together) for _ in range(20)]]
+    assert sum(allowed) == 20
+    assert committed(sqlite, TEAM) == 20_000
 
 
 @pytest.mark.rows("F45")

@@ -88,7 +88,7 @@ def create_app(standin: StandIn) -> FastAPI:
     def query_teams(skill: str | None = None) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         if skill == "broken":
             raise ValueError("the registry is on fire")
-        return {"teams": [{"name": "content-team", "skills": [skill]}]}
+        return {"teams": [{"name": "content-team", "skills": [skill]}] if skill else []}
 
     app = FastAPI(lifespan=lambda _app: tools.session_manager.run())
 

@@ -95,7 +95,8 @@ def test_only_the_manager_reaches_other_teams_and_what_crossed_is_recorded_by_co
     (effect,) = data_of(task)["effects"]
     assert (effect["kind"], effect["team"], effect["result"]["state"]) == ("requested_team", "devops", "completed")
     assert effect["result"]["data"] == {"outcome": "proposed", "change": 3}
-    assert json.loads(standin.calls[-1].results[0])["data"]["change"] == 3
+    told = json.loads(standin.calls[-1].results[0])["data"]["change"]
+    assert (told, type(told)) == (3, int)
 
 
 def test_a_team_name_that_is_a_path_reaches_nobody(tmp_path: Path, standin: StandIn, runs: Runs) -> None:

@@ -1,0 +1,27 @@
+"""What a model costs, by the name teams use for it: the gateway's own prices, for forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from mcp_servers.factories.forecast import Price
+from mcp_servers.gateway.models import Models
+from mcp_servers.gateway.prices import Prices, Tokens
+from mcp_servers.gateway.refusals import Refused
+
+_MILLION = 1_000_000
+
+
+def price_list(models: Models, prices: Prices) -> Callable[[str], Price | None]:
+    """A function from a model's name to US dollars a million tokens; None where the price, or the model, is unknown."""
+
+    def price_of(model: str) -> Price | None:
+        try:
+            link = models.resolve(model)
+            given, produced = prices.cost(link, Tokens(_MILLION, 0)), prices.cost(link, Tokens(0, _MILLION))
+        except Refused:
+            return None
+        return Price(Decimal(given) / _MILLION, Decimal(produced) / _MILLION)
+
+    return price_of
