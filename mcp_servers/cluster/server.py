@@ -17,7 +17,7 @@ DescribeTeam = Callable[[str], dict[str, Any] | None]
 
 def create_cluster_server(cluster: Cluster, describe: DescribeTeam) -> FastMCP:
     """Tools: team_status, team_log."""
-    server = FastMCP("cluster")
+    server = FastMCP("cluster", log_level="ERROR")
 
     @server.tool()
     async def team_status(team: str) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

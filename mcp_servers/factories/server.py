@@ -16,7 +16,7 @@ from teams.spec import TeamSpec
 
 def create_factory_server(price_of: Callable[[str], Price | None], assumed: Assumptions | None = None) -> FastMCP:
     """The server named `factory`. `price_of` gives a model's price, or None where it is unknown."""
-    server = FastMCP("factory", stateless_http=True, json_response=True)
+    server = FastMCP("factory", log_level="ERROR")
 
     @server.tool()
     def validate_team_spec(spec: dict[str, Any]) -> dict[str, Any]:

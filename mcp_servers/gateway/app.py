@@ -79,6 +79,8 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     door.sweep()
     # Reads the price list, which takes a while the first time.
     models.usable(models.default.name, prices)
+    # So does loading the SDK of the provider in use.
+    models.provider(models.default)
     router = APIRouter()
     router.include_router(openai_router(door, models))
     router.include_router(mcp_router(door, Upstreams(parts.tool_servers)))

@@ -1,4 +1,4 @@
-"""Providers behind the door: LangChain chat models for OpenAI's and Anthropic's wire, and the rehearsal model.
+"""Providers behind the door: LangChain chat models for OpenAI's and Anthropic's wire.
 
 One try each: no client here retries by itself. What a provider says wrong becomes `ProviderFailed`, with whether it was free.
 """
@@ -6,14 +6,13 @@ One try each: no client here retries by itself. What a provider says wrong becom
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import anthropic
 import httpx
 import httpx2
 import openai
-from anyio import to_thread
 from langchain_core.exceptions import LangChainException
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
@@ -40,7 +39,6 @@ _FINISH: Mapping[str, FinishReason] = {
     "content_filter": "content_filter",
     "refusal": "content_filter",
 }
-_REHEARSAL_PIECE = 24
 
 
 class LangChainProvider:
@@ -99,28 +97,6 @@ class LangChainProvider:
         return ProviderFailed(
             f"{name} sent an answer that does not follow its own format ({what}).", "failed", free=False
         )
-
-
-class RehearsalProvider:
-    """The rehearsal model: a pure function from request to answer, run in a worker thread."""
-
-    def __init__(self, answer: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
-        self._answer = answer
-
-    async def answer(self, request: ChatRequest, purpose: str) -> Answer:
-        given = await to_thread.run_sync(self._answer, request.wire() | {"purpose": purpose})
-        usage = given["usage"]
-        tokens = credible_tokens(usage["prompt_tokens"], usage["completion_tokens"])
-        return Answer(dict(given["message"]), given["finish_reason"], tokens)
-
-    async def stream(self, request: ChatRequest, purpose: str) -> AsyncGenerator[Piece]:
-        answer = await self.answer(request, purpose)
-        text: str = answer.message.get("content") or ""
-        for start in range(0, len(text), _REHEARSAL_PIECE):
-            yield Piece({"content": text[start : start + _REHEARSAL_PIECE]})
-        if calls := answer.message.get("tool_calls"):
-            yield Piece({"tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]})
-        yield Piece(finish_reason=answer.finish_reason, tokens=answer.tokens)
 
 
 def _messages(request: ChatRequest) -> list[BaseMessage]:

@@ -28,7 +28,7 @@ def create_git_server(proposer: Proposer, gate: Changes, database: Database, cal
     `gate` reads changes; `caller` says who is calling (`team/member`), from the gateway's identity and never from an argument.
     A refused proposal is an error result whose structured content is {"refused": true, "reasons": [...], "retry_at": ...}.
     """
-    server = FastMCP("git")
+    server = FastMCP("git", log_level="ERROR")
 
     @server.tool()
     async def propose_team(  # pyright: ignore[reportUnusedFunction] registered by the decorator

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def create_registry_server(database: Database) -> FastMCP:
     """Tools: query_teams, get_team_hierarchy, get_executive_teams, get_team_members, get_team_composition."""
-    server = FastMCP("registry")
+    server = FastMCP("registry", log_level="ERROR")
 
     @server.tool()
     async def query_teams(skill: str = "", department: str = "", text: str = "") -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

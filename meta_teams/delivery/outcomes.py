@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from meta_teams.delivery.next_step import Facts
 from meta_teams.delivery.seen import blocking
 from teams.messages import Outcome, ReplyState
