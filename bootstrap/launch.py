@@ -42,9 +42,7 @@ def launch(settings: Settings, *, detach: bool, console: Console) -> int:
 def start_kernel(settings: Settings, home: Home) -> tuple[subprocess.Popen[bytes], int]:
     """The kernel's process, and a descriptor to read its progress from."""
     read_end, write_end = os.pipe()
-    environment = os.environ | {
-        "ELF_HOME": str(settings.home),
-        "ELF_PORT": str(settings.port),
+    environment = settings.environment(os.environ) | {
         "PYTHONPATH": str(settings.checkout),
         PROGRESS_FD: str(write_end),
     }

@@ -153,7 +153,8 @@ async def _until(true: Callable[[], bool], seconds: float, otherwise: str) -> No
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
+    # Said to be TCP, for asyncio to switch off Nagle's algorithm: else every answer waits 40 ms for the client's acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

@@ -35,6 +35,24 @@ class Settings:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def environment(self, around: Mapping[str, str]) -> dict[str, str]:
+        """The environment that says exactly these settings, whatever the one `around` says of them."""
+        price = ",".join(str(amount) for amount in self.model_price or ())
+        said = {
+            "ELF_HOME": str(self.home),
+            "ELF_PORT": str(self.port),
+            "ELF_DATABASE_URL": self.database_url,
+            "SUPABASE_DB_URL": None,
+            "OPENAI_API_KEY": self.openai_api_key,
+            "ANTHROPIC_API_KEY": self.anthropic_api_key,
+            "ELF_MODEL_BASE_URL": self.model_base_url,
+            "ELF_MODEL": self.model_name,
+            "ELF_MODEL_API_KEY": self.model_api_key,
+            "ELF_MODEL_PRICE": price,
+        }
+        rest = {name: value for name, value in around.items() if name not in said}
+        return rest | {name: value for name, value in said.items() if value}
+
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Reads the documented variables; raises `BadSettings`."""

@@ -60,12 +60,15 @@ class Stage:
 
 
 @contextmanager
-def throw_away_company(settings: Settings, console: Console, *, keep: bool = False) -> Generator[Stage]:
-    """A company that is gone, with all its files, when the block ends (unless kept)."""
+def throw_away_company(
+    settings: Settings, console: Console, *, keep: bool = False, database_url: str | None = None
+) -> Generator[Stage]:
+    """A company that is gone, with all its files, when the block ends (unless kept). Its database is in its home, or at the URL."""
     folder = Path(tempfile.mkdtemp(prefix="elf-"))
     home = Home(folder)
     home.prepare()
-    staged = replace(settings, home=folder, port=free_port(), database_url=f"sqlite:///{folder / 'company.db'}")
+    database = database_url or f"sqlite:///{folder / 'company.db'}"
+    staged = replace(settings, home=folder, port=free_port(), database_url=database)
     kernel, progress = start_kernel(staged, home)
     try:
         if not follow(progress, console):

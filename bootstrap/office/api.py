@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from bootstrap.office.office import Office, UnknownTeam
 from mcp_servers.gateway.identity import Identity
@@ -17,6 +18,11 @@ from mcp_servers.gateway.refusals import Refused
 from mcp_servers.git.changes import ChangesError, UnknownChange
 from teams.messages import MAX_TEXT, Text
 from teams.runtime.gateway_client import GatewayError
+
+#: A change's number; what is larger than any database's integer is none.
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+
+_SEND_JSON = "send a JSON object, in UTF-8, with 'Content-Type: application/json'."
 
 
 class _Body(BaseModel):
@@ -65,15 +71,15 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
         return {"changes": office.changes(state)}
 
     @router.get("/changes/{number}")
-    def change(number: int) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+    def change(number: Number) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.change(number)
 
     @router.post("/changes/{number}/approve")
-    def approve(number: int, body: Approve) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+    def approve(number: Number, body: Approve) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.approve(number, body.head, body.why)
 
     @router.post("/changes/{number}/reject")
-    def reject(number: int, body: Reject) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+    def reject(number: Number, body: Reject) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.reject(number, body.why)
 
     @router.get("/status")
@@ -132,10 +138,21 @@ def _answer_errors(app: FastAPI) -> None:
             500, f"the company stumbled over this ({type(error).__name__}); log/kernel.log in its home says where."
         )
 
+    @app.exception_handler(HTTPException)
+    def other(_request: Request, error: HTTPException) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        said = {
+            400: f"the body cannot be read: {_SEND_JSON}",
+            404: "there is no such page in the office; ./elf --help lists what can be asked.",
+            405: "this page is not asked for in that way; ./elf --help lists what can be asked.",
+        }
+        return answer(error.status_code, said.get(error.status_code, str(error.detail)))
+
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body")
+        if first["type"] == "json_invalid" or (first["type"] == "model_attributes_type" and not where):
+            return answer(422, f"body: {_SEND_JSON}")
         if first["type"] == "string_too_long":
             return answer(
                 422, f"{where}: too long; at most {MAX_TEXT} characters. Say it shorter, or attach a reference."

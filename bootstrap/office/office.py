@@ -161,7 +161,9 @@ class Office:
         }
 
     def _files(self, change: Change) -> list[dict[str, str]]:
-        base = "main" if change.merge_commit is None else f"{change.merge_commit}^"
+        base = "main"
+        if change.merge_commit is not None:
+            base = self.repository.log(change.merge_commit, limit=1)[0].parents[0]
         return [{"status": one.status, "path": one.path} for one in self.repository.changes(base, change.head)]
 
     # --- looking ---

@@ -7,12 +7,17 @@ with a body or without, and for WebSockets. The work is linear in the size of th
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DEFAULT_BODY_BYTES = 2_000_000
+#: What is still read, and forgotten, of a refused request: a connection closed on unread bytes is reset before the answer is seen.
+DRAINED_BYTES = 20_000_000
+DRAINED_S = 2.0
 
 #: Headers by which a proxy names the host that the browser asked for.
 _HOST_CLAIMS = (b"x-forwarded-host", b"x-original-host", b"x-host", b"x-forwarded-server", b"x-http-host-override")
@@ -80,7 +85,7 @@ class Guard:
             if counter.started:
                 raise
         if counter.exceeded and not counter.started:
-            await _refuse(scope, receive, send, 413, reason)
+            await _refuse(scope, receive, send, 413, reason, more=counter.more)
 
     def _limit_for(self, path: str) -> int:
         return next((limit for prefix, limit in self._limits if path.startswith(prefix)), DEFAULT_BODY_BYTES)
@@ -96,12 +101,14 @@ class _Counter:
     def __init__(self, receive: Receive, send: Send, limit: int) -> None:
         self.exceeded = False
         self.started = False
+        self.more = True
         self._receive = receive
         self._send = send
         self._left = limit
 
     async def receive(self) -> Message:
         message = await self._receive()
+        self.more = message.get("more_body", False)
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
             if self._left < 0:
@@ -122,9 +129,23 @@ def _forwarded_hosts(value: bytes) -> list[bytes]:
     return [host for name, _, host in pairs if name.strip().lower() == b"host"]
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
-    """One sentence, whatever the protocol. A WebSocket is refused before it is accepted."""
+async def _drain(receive: Receive) -> None:
+    """Reads what the client still sends, within bounds, and keeps nothing of it."""
+    left = DRAINED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAINED_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str, *, more: bool = True) -> None:
+    """One sentence, whatever the protocol. A WebSocket is refused before it is accepted. `more`: the body is not at its end."""
     prefix = ""
+    if scope["type"] == "http" and more:
+        await _drain(receive)
     if scope["type"] == "websocket":
         await receive()
         extensions: Mapping[str, Any] = scope.get("extensions") or {}

@@ -128,6 +128,8 @@ class MergeDesk:
                 change = self._changes.get(number)
                 if change.state != "open":
                     return self._adopt_end(change)
+                if self._records.has_ended(number):
+                    return self._close_again(change)
                 judgement = self._judge(change)
                 if judgement.facts is None or not judgement.verdict.allowed:
                     return self._close_if_stale(judgement) or NotYet(number, judgement.verdict)
@@ -155,6 +157,13 @@ class MergeDesk:
         self._changes.reject(facts.number, "It changes nothing any more: the target holds all of it.")
         self._adopt_end(self._changes.get(facts.number))
         return Closed(facts.number)
+
+    def _close_again(self, change: Change) -> Closed:
+        """A change that ended stays ended: whoever reopens it finds old approvals on it and no slot. Closes it again."""
+        self._changes.reject(
+            change.number, "It was closed before, and that is final. Propose it again as another change."
+        )
+        return Closed(change.number)
 
     def _adopt_end(self, change: Change) -> Merged | Closed:
         """Records an end that somebody else brought about, or that we did not live to record."""

@@ -45,12 +45,18 @@ def report(facts: Facts) -> Outcome:
     team = change.team or _team(facts)
     if change.state == "closed":
         reasons = (f"change {change.number} was closed without being merged", *blocking(change.verdict))
-        return Outcome(outcome="rejected", change=change.number, team=team, reasons=reasons, verdict=gist(change.verdict))
+        return Outcome(
+            outcome="rejected", change=change.number, team=team, reasons=reasons, verdict=gist(change.verdict)
+        )
     if change.rolled_back_by is not None:
         reasons = (f"change {change.number} was taken back by change {change.rolled_back_by}",)
-        return Outcome(outcome="reverted", change=change.number, team=team, reasons=reasons, verdict=gist(change.verdict))
+        return Outcome(
+            outcome="reverted", change=change.number, team=team, reasons=reasons, verdict=gist(change.verdict)
+        )
     ended = "reverted" if change.kind == "rollback_team" else "active"
-    return Outcome(outcome=ended, change=change.number, team=team, verdict=gist(change.verdict), forecast_usd_month=forecast)
+    return Outcome(
+        outcome=ended, change=change.number, team=team, verdict=gist(change.verdict), forecast_usd_month=forecast
+    )
 
 
 def gist(verdict: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -104,7 +104,8 @@ class Nursery:
             self.say({"id": request.get("id"), "error": f"{type(error).__name__}: {error}"})
 
     def _spawn(self, request: dict[str, Any]) -> tuple[int, int]:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Said to be TCP, for asyncio to switch off Nagle's algorithm, which would hold answers back for 40 ms.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         port = listener.getsockname()[1]

@@ -186,6 +186,8 @@ def _pull(visit: Visit, number: int) -> PullRow:
 
 
 def _comment(visit: Visit, comment: int) -> Row:
+    if comment > store.LARGEST_NUMBER:
+        raise not_found()
     with visit.site.store.read() as connection:
         query = "SELECT * FROM comments WHERE repo = ? AND id = ?"
         row: Row | None = connection.execute(query, (visit.repo, comment)).fetchone()

@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS statuses (
 CREATE INDEX IF NOT EXISTS statuses_by_sha ON statuses (repo, sha);
 """
 
+#: SQLite cannot even be asked for a larger one.
+LARGEST_NUMBER = 2**63 - 1
+
 #: A row of the tables that are only listed and appended to: comments, reviews, statuses, labels.
 Row = sqlite3.Row
 
@@ -106,6 +109,8 @@ def pull_rows(connection: sqlite3.Connection, repo: str, *, head: str | None = N
 
 
 def pull_row(connection: sqlite3.Connection, repo: str, number: int) -> PullRow | None:
+    if not 0 < number <= LARGEST_NUMBER:
+        return None
     row = connection.execute("SELECT * FROM pulls WHERE repo = ? AND number = ?", (repo, number)).fetchone()
     return None if row is None else _pull(row)
 

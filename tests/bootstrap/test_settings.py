@@ -1,0 +1,48 @@
+"""What the environment may say, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from bootstrap.settings import BadSettings, read_settings
+
+EVERYTHING = {
+    "ELF_HOME": "/tmp/somewhere",
+    "ELF_PORT": "7171",
+    "ELF_DATABASE_URL": "postgresql://u:p@127.0.0.1/db",
+    "OPENAI_API_KEY": "o",
+    "ANTHROPIC_API_KEY": "a",
+    "ELF_MODEL_BASE_URL": "http://127.0.0.1:11434/v1",
+    "ELF_MODEL": "m",
+    "ELF_MODEL_API_KEY": "k",
+    "ELF_MODEL_PRICE": "0.25,2",
+}
+
+
+@pytest.mark.rows("F64")
+@pytest.mark.parametrize("around", [{}, EVERYTHING, {"SUPABASE_DB_URL": "postgresql://real/company"}])
+def test_settings_survive_the_way_through_an_environment_that_says_otherwise(around: dict[str, str]) -> None:
+    for environ in ({}, EVERYTHING):
+        settings = read_settings(environ)
+        assert read_settings(settings.environment(around)) == settings
+
+
+@pytest.mark.rows("F64")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ELF_PORT", "http"),
+        ("ELF_PORT", "0"),
+        ("ELF_PORT", "65536"),
+        ("ELF_PORT", "²"),
+        ("ELF_DATABASE_URL", "mysql://x"),
+        ("ELF_MODEL_BASE_URL", "localhost:11434"),
+        ("ELF_MODEL_PRICE", "cheap"),
+        ("ELF_MODEL_PRICE", "1"),
+        ("ELF_MODEL_PRICE", "-1,2"),
+        ("ELF_MODEL_PRICE", "NaN,2"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_with_its_fix(name: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=name):
+        read_settings({name: value})

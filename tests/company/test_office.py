@@ -1,0 +1,96 @@
+"""A person's day at the office, over HTTP and on the command line, with a real company behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.demo.stage import Stage, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def elf(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ELF_HOME": str(stage.home.path), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "bootstrap.cli", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def told(stage: Stage, *arguments: str) -> Any:
+    done = elf(stage, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def active(stage: Stage, name: str) -> bool:
+    team = stage.team(name)
+    return team is not None and team["state"] == "active"
+
+
+@pytest.mark.rows("F63", "F20", "F90")
+def test_a_new_company_is_healthy_and_says_so_on_every_page(stage: Stage) -> None:
+    status = told(stage, "status")
+    assert {team["team"]: team["state"] for team in status["teams"]} == {"executive": "active", "devops": "active"}
+    assert status["models"] == "rehearsal"
+    doctor = told(stage, "doctor")
+    assert doctor["ok"], doctor
+    tree = told(stage, "teams")["hierarchy"]
+    assert (tree[0]["team"], tree[0]["children"][0]["team"]) == ("executive", "devops")
+
+
+@pytest.mark.rows("F92", "F97", "F98", "F101", "F102", "L6")
+def test_a_wish_becomes_a_change_then_a_team_then_an_answer_and_the_command_line_shows_each(stage: Stage) -> None:
+    said = told(stage, "say", "We need a legal team that reviews our contracts")
+    assert said["rehearsal"]
+    number, team = said["evidence"][0]["change"], said["evidence"][0]["team"]
+    assert "needs_approval" in elf(stage, "show", str(number)).stdout
+    assert [one["number"] for one in told(stage, "changes")["changes"]] == [number]
+    assert told(stage, "approve", str(number))["merged"]
+    wait_for(f"{team} active", lambda: active(stage, team))
+    answer = elf(stage, "ask", team, "Review the contract with our landlord")
+    assert "[rehearsal, no real model]" in answer.stdout
+    assert "-> " in elf(stage, "log", team).stdout
+    assert told(stage, "costs")["calls"] > 0
+    assert told(stage, "audit", "verify")["ok"]
+    state = told(stage, "changes", "--all")["changes"][0]["progress"]
+    assert state == "verified"
+
+
+@pytest.mark.rows("F103", "F102")
+def test_a_rejected_change_is_closed_with_its_reason_and_deploys_nothing(stage: Stage) -> None:
+    said = told(stage, "say", "We need a team that translates our website into five languages")
+    number, team = said["evidence"][0]["change"], said["evidence"][0]["team"]
+    assert elf(stage, "reject", str(number), "--why", " ").returncode == 1
+    assert told(stage, "reject", str(number), "--why", "We have an agency for that")["state"] == "closed"
+    assert elf(stage, "approve", str(number)).returncode == 1
+    assert stage.team(team) is None
+    rows = told(stage, "audit", "list", "-n", "200")["rows"]
+    assert any(row["action"] == "change.reject" and "agency" in row["detail"]["why"] for row in rows)
+
+
+@pytest.mark.rows("F92")
+def test_an_unclear_wish_gets_a_question_and_no_change(stage: Stage) -> None:
+    before = len(told(stage, "changes", "--all")["changes"])
+    said = told(stage, "say", "We need something better")
+    assert "?" in said["answer"]
+    assert len(told(stage, "changes", "--all")["changes"]) == before
+
+
+def test_what_is_not_there_is_said_in_one_sentence(stage: Stage) -> None:
+    for arguments in (("show", "999"), ("ask", "no-such-team", "hello"), ("log", "no-such-team"), ("approve", "999")):
+        done = elf(stage, *arguments)
+        assert done.returncode == 1, arguments
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert "Traceback" not in done.stderr
