@@ -33,7 +33,7 @@ def free_port() -> int:
 @contextmanager
 def serving(app: ASGIApp, port: int = 0) -> Generator[str]:
     """The base URL of the app while it is served. Port 0: any free one."""
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(app, log_level="error", lifespan="auto", ws="none", timeout_graceful_shutdown=1)

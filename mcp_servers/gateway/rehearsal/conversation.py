@@ -104,7 +104,8 @@ def _wish(prompt: Prompt) -> tuple[Wish, bool]:
         and (earlier.kind in ("work", "capability", "question") or earlier.domain)
     ):
         return replace(earlier, kind="work" if earlier.kind == "work" else "capability", question=None), True
-    if wish.kind in ("unclear", "work") and earlier.kind == "unclear" and "?" in said[-1]:
+    asks_for_work = wish.kind == "work" and wish.text.lower().startswith(("please", "could you", "can you"))
+    if wish.kind in ("unclear", "work") and not asks_for_work and earlier.kind == "unclear" and "?" in said[-1]:
         # The answer to `what should be done?`, which need not say `we need a team` again.
         whole = understand(f"We need a team for this: {wish.text}")
         return (whole if whole.kind == "capability" else wish), False
