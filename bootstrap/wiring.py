@@ -29,7 +29,8 @@ from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Identity, operator_token_hash
-from mcp_servers.gateway.models import Models, ModelSettings
+from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Prices, Rate
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller

@@ -17,7 +17,8 @@ from mcp_servers.gateway.door import Door
 from mcp_servers.gateway.grants import Access, Grants
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.mcp_api import mcp_router
-from mcp_servers.gateway.models import Models, ModelSettings
+from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.openai_api import openai_router
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.upstreams import ToolServer, Upstreams

@@ -14,7 +14,7 @@ from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import SecretStr
 
-from mcp_servers.gateway.models import ModelSettings
+from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.prices import Link, is_own_hardware
 from mcp_servers.gateway.providers import LangChainProvider
 

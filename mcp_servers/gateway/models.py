@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_servers.gateway.chat import ChatProvider
 from mcp_servers.gateway.grants import DEFAULT_MODEL
-from mcp_servers.gateway.prices import Link, Prices, Provider, Rate, Tokens
+from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.prices import Link, Prices, Provider, Tokens
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rehearsal_provider import RehearsalProvider
 
@@ -24,41 +24,6 @@ _MISSING: Mapping[Provider, str] = {
     "local": "ELF_MODEL_BASE_URL",
 }
 _ONE_TOKEN = Tokens(1, 1)
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """What bootstrap found in the environment. Keys never appear in the representation.
-
-    `prefer` chooses among what is configured; without it: the server at `base_url`, then Anthropic, then OpenAI, then rehearsal.
-    """
-
-    openai_api_key: str | None = field(default=None, repr=False)
-    anthropic_api_key: str | None = field(default=None, repr=False)
-    #: An OpenAI-compatible server, with its path (`http://127.0.0.1:11434/v1`).
-    base_url: str | None = None
-    base_url_model: str = "default"
-    base_url_api_key: str | None = field(default=None, repr=False)
-    #: US dollars for a million tokens at `base_url`, if it is neither own hardware nor listed.
-    price_per_million: Rate | None = None
-    openai_model: str = "gpt-5-mini"
-    anthropic_model: str = "claude-sonnet-5-5"
-    prefer: Provider | None = None
-    openai_url: str = "https://api.openai.com/v1"
-    anthropic_url: str = "https://api.anthropic.com"
-    timeout_seconds: float = 120.0
-
-    @property
-    def configured(self) -> Mapping[Provider, str]:
-        """The model of each provider that can be reached, best first."""
-        found: dict[Provider, str] = {}
-        if self.base_url:
-            found["local"] = self.base_url_model
-        if self.anthropic_api_key:
-            found["anthropic"] = self.anthropic_model
-        if self.openai_api_key:
-            found["openai"] = self.openai_model
-        return found
 
 
 class Models:

@@ -12,10 +12,20 @@ from pathlib import Path
 from bootstrap.demo.stage import Stage
 
 #: Tables that no refused request may add a row to. (Refusals themselves are in the audit ledger.)
-TABLES = ("messages", "change_intents", "change_ends", "rate_slots", "reservations", "usage", "verdicts", "teams", "deployments")
+TABLES = (
+    "messages",
+    "change_intents",
+    "change_ends",
+    "rate_slots",
+    "reservations",
+    "usage",
+    "verdicts",
+    "teams",
+    "deployments",
+)
 FORGE_TABLES = ("pulls", "reviews", "comments", "statuses", "labels")
 #: The ledger's own head, put into Git from time to time.
-_ANCHORS = "refs/elf/"
+_ANCHORS = "refs/elf/anchors"
 _CHUNK = 8 << 20
 
 
@@ -34,7 +44,8 @@ def bare(stage: Stage) -> Path:
 def traces(stage: Stage) -> Traces:
     """Everything there is now. Taken before and after an attack, the two must be equal."""
     return Traces(
-        rows=_counts(stage.home.path / "company.db", TABLES) | _counts(stage.home.forge / "forge.sqlite3", FORGE_TABLES),
+        rows=_counts(stage.home.path / "company.db", TABLES)
+        | _counts(stage.home.forge / "forge.sqlite3", FORGE_TABLES),
         refs=refs(stage),
         files=frozenset(_files(stage.home.path)),
         processes=frozenset(family(stage.kernel.pid)),

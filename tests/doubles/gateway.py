@@ -23,7 +23,7 @@ from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Identity, operator_token_hash
-from mcp_servers.gateway.models import ModelSettings
+from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.upstreams import InProcessServer, ToolServer, current_caller
 from memory import ledger
 from memory.migrate import upgrade

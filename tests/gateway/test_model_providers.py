@@ -14,7 +14,8 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from mcp_servers.gateway.models import Models, ModelSettings
+from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Link
 from mcp_servers.gateway.refusals import Refused
 from memory import budgets, usage
