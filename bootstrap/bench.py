@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
+from bootstrap.bench_models import measure as measure_models
 from bootstrap.demo.stage import Stage, throw_away_company, wait_for
 from bootstrap.demo.story import play
 from bootstrap.seed import files_of
@@ -48,6 +49,8 @@ def measure(settings: Settings, *, teams: int, as_json: bool, console: Console) 
         throw_away_company(replace(settings, checkout=crowded), quiet) as stage,
     ):
         figures += _crowd(stage, teams)
+    for _ in range(3):
+        figures += measure_models()
     began = time.monotonic()
     if play(settings, as_json=False, keep=False, console=quiet) != 0:
         console.print("the demo failed; ./elf demo says why", style="red")

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -25,7 +25,9 @@ app = typer.Typer(
 audit_app = typer.Typer(no_args_is_help=True, help="The tamper-evident record of every act.")
 factory_app = typer.Typer(no_args_is_help=True, help="What turns specs into files.")
 policy_app = typer.Typer(no_args_is_help=True, help="The law: files that people edit.")
+gateway_app = typer.Typer(no_args_is_help=True, help="The one door: tool servers behind it.")
 app.add_typer(audit_app, name="audit")
+app.add_typer(gateway_app, name="gateway")
 app.add_typer(factory_app, name="factory")
 app.add_typer(policy_app, name="policy")
 
@@ -146,16 +148,74 @@ def teams(as_json: Json = False) -> None:
 def log(
     team: Annotated[str, typer.Argument(help="The team's name.")],
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many lines at the most.")] = 60,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is said next, until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
     """Read the conversation inside a team."""
-    _print(_company().get(f"/log/{_part(team)}", lines=lines), as_json, pages.log)
+    company, page = _company(), f"/log/{_part(team)}"
+    if not follow:
+        _print(company.get(page, lines=lines), as_json, pages.log)
+        return
+    _go_on(lambda asked: company.get(page, lines=asked)["lines"], lines, "lines", pages.log, as_json=as_json)
 
 
 @app.command()
-def costs(as_json: Json = False) -> None:
-    """What was spent today, by whom, and on which models."""
-    _print(_company().get("/costs"), as_json, pages.costs)
+def messages(
+    team: Annotated[str, typer.Option(help="Only those to and from this team.")] = "",
+    correlation: Annotated[str, typer.Option(help="Only those of one piece of business.")] = "",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many at the most.")] = 40,
+    as_json: Json = False,
+) -> None:
+    """Read the messages between teams, with what came back."""
+    wanted = {"team": _whole(team), "correlation": _whole(correlation)}
+    query = {name: value for name, value in wanted.items() if value}
+    _print(_company().get("/messages", lines=lines, **query), as_json, pages.messages)
+
+
+@app.command()
+def costs(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the page up to date, until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What was spent, by whom and on which models; the trend, the month's forecast, who is near a limit, what could be saved."""
+    from bootstrap import follow as going_on
+    from bootstrap import show_costs
+
+    company = _company()
+    if watch and not as_json:
+        going_on.watch(out, lambda: company.get("/costs"), show_costs.page)
+        return
+    _print(company.get("/costs"), as_json, show_costs.costs)
+
+
+def _go_on(
+    fetch: Callable[[int], list[Any]],
+    first: int,
+    name: str,
+    page: Callable[[Console, Any], None],
+    *,
+    as_json: bool,
+) -> None:
+    """Prints the last lines, then new ones as they come; as JSON, one object a line."""
+    from bootstrap import follow as going_on
+
+    def show(fresh: Sequence[Any]) -> None:
+        if as_json:
+            sys.stdout.writelines(json.dumps(one) + "\n" for one in fresh)
+            sys.stdout.flush()
+        else:
+            page(out, {name: fresh})
+
+    asked = iter([first])
+    going_on.follow(lambda: fetch(next(asked, 2000)), show)
+
+
+@app.command()
+def health(as_json: Json = False) -> None:
+    """The watched resources with their marks, and what people were told. Exits 1 when something is critical."""
+    found = _company().get("/health/report")
+    _print(found, as_json, pages.health)
+    sys.exit(1 if found["level"] == "critical" else 0)
 
 
 # --- changes ---
@@ -252,6 +312,24 @@ def policy_check(
 def policy_explain(number: int, as_json: Json = False) -> None:
     """Why a change may or may not pass: the verdict, reason by reason."""
     _print(_company().get(f"/changes/{number}"), as_json, pages.verdict)
+
+
+@gateway_app.command("servers")
+def gateway_servers(as_json: Json = False) -> None:
+    """Which tool servers were found where, whether main admits them, and how they are."""
+    _print(_company().get("/gateway/servers"), as_json, pages.servers)
+
+
+@gateway_app.command("export")
+def gateway_export(
+    agentgateway: Annotated[bool, typer.Option("--agentgateway", help="As the agentgateway project's resources.")],
+    as_json: Json = False,
+) -> None:
+    """Print the equivalent configuration for a cluster's gateway: servers, grants, limits. No secret is in it."""
+    from bootstrap.export_gateway import export
+
+    _ = agentgateway
+    _print(export(_settings()), as_json, pages.exported)
 
 
 @factory_app.command("render")

@@ -11,6 +11,7 @@ from typing import Any
 from bootstrap.client import Company, CompanyError
 from bootstrap.home import NEEDED_BYTES, Home, HomeUnusable
 from bootstrap.launch import check_port
+from bootstrap.office.server_findings import findings
 from bootstrap.policy import check_policies
 from bootstrap.settings import Settings
 
@@ -34,7 +35,9 @@ def examine(settings: Settings) -> dict[str, Any]:
         ("address", lambda: _address(settings, home)),
         ("models", lambda: _models(settings)),
         ("teams", lambda: _teams(home)),
+        ("tool servers", lambda: _servers(home)),
         ("audit", lambda: _audit(home)),
+        ("health", lambda: _health(home)),
     ]
     findings = [{"what": what, **_found(check)} for what, check in checks]
     return {"ok": all(finding["ok"] for finding in findings), "findings": findings}
@@ -116,6 +119,15 @@ def _teams(home: Home) -> str:
     return f"{len(teams)} teams, all active"
 
 
+def _servers(home: Home) -> str:
+    if home.kernel() is None:
+        return "no company runs"
+    found = Company(home).get("/gateway/servers")
+    if wrong := findings(found):
+        raise _Wrong("; ".join(wrong))
+    return f"{sum(1 for one in found['servers'] if one['admitted'])} tool servers, all well and as admitted"
+
+
 def _audit(home: Home) -> str:
     if home.kernel() is None:
         return "no company runs"
@@ -123,3 +135,14 @@ def _audit(home: Home) -> str:
     if not found["ok"]:
         raise _Wrong(f"the ledger does not hold at row {found['first_bad']}: {found['reason']}")
     return f"{found['rows']} rows hold"
+
+
+def _health(home: Home) -> str:
+    if home.kernel() is None:
+        return "no company runs"
+    found = Company(home).get("/health/report")
+    bad = [one for one in found["resources"] if one["level"] in {"warning", "critical"}]
+    said = [f"{one['resource']} is {one['level']}: {one['text']} ({one['remedy']})" for one in bad]
+    if any(one["level"] == "critical" for one in bad):
+        raise _Wrong("; ".join(said))
+    return "; ".join(said) or f"{len(found['resources'])} resources watched, none at a mark"

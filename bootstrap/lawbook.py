@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from bootstrap.main_line import MainLine
 from mcp_servers.git.facts import read_base
 from mcp_servers.git.repository import Repository
 from policies.law import Law
-
-MAIN = "refs/heads/main"
 
 
 class LawBook:
@@ -16,12 +15,13 @@ class LawBook:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._main = MainLine(repository)
         self._turn = threading.Lock()
         self._read: tuple[str, Law] | None = None
 
     def law(self) -> Law:
         """Main's law. Raises `BadLaw` where main's policies cannot be read: then every grant and budget is refused."""
-        commit = self._repository.resolve(MAIN)
+        commit = self._main.commit()
         with self._turn:
             if self._read is None or self._read[0] != commit:
                 self._read = (commit, read_base(self._repository, "main").law)

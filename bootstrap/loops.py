@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from bootstrap.wiring import Kernel
 from mcp_servers.git.anchors import anchor
-from memory import change_state, change_views, ledger
+from memory import change_state, change_views, ledger, summaries
 from memory.change_state import State
 
 DESK_EVERY_S = 1.0
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 class Loops:
     kernel: Kernel
     _told: dict[int, State] = field(default_factory=dict[int, State])
+    _main: str | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -40,6 +41,7 @@ class Loops:
             group.create_task(_again(self.judge, DESK_EVERY_S, "the merge desk's round"))
             group.create_task(_again(self.tell, TELL_EVERY_S, "telling the DevOps team"))
             group.create_task(_again(self.tidy, TIDY_EVERY_S, "tidying"))
+            group.create_task(_again(self.watch, 0.0, "looking after everybody's health"))
 
     async def judge(self) -> None:
         """Judges and merges what may be merged; wakes the reconciler when main moved."""
@@ -48,6 +50,7 @@ class Loops:
             log.warning("change %s could not be judged this time: %s", number, why)
         if tick.merged:
             self.kernel.reconciler.notice()
+        await anyio.to_thread.run_sync(self._anchor_what_moved_main)
 
     async def tell(self) -> None:
         """Tells the DevOps team of each change that moved on since it was last told. Telling twice does no harm."""
@@ -68,10 +71,30 @@ class Loops:
             }
 
     async def tidy(self) -> None:
-        """Anchors the ledger's head, settles calls that never came back, finishes interrupted proposals."""
+        """Anchors the ledger's head, settles calls that never came back, sums up days, finishes interrupted proposals."""
         await anyio.to_thread.run_sync(self.anchor)
         await anyio.to_thread.run_sync(self.kernel.gateway.door.sweep)
+        await anyio.to_thread.run_sync(self.sum_up)
         await anyio.to_thread.run_sync(self.kernel.proposer.resume)
+
+    async def watch(self) -> None:
+        """Looks at everything that is watched, tells people what they should know, and waits as long as the law says."""
+        try:
+            await self.kernel.monitor.round()
+        finally:
+            await asyncio.sleep(await self.kernel.monitor.every())
+
+    def _anchor_what_moved_main(self) -> None:
+        """A merge, whoever made it, is in the ledger; that part of it is anchored at once and not at the next round."""
+        main = self.kernel.repository.resolve("refs/heads/main")
+        moved, self._main = self._main not in (None, main), main
+        if moved:
+            self.anchor()
+
+    def sum_up(self) -> None:
+        """Writes the daily summaries of days that had calls since."""
+        with self.kernel.database.begin() as session:
+            summaries.catch_up(session, self.kernel.now())
 
     def anchor(self) -> None:
         with self.kernel.database.read() as session:

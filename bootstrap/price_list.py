@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -25,3 +26,22 @@ def price_list(models: Models, prices: Prices) -> Callable[[str], Price | None]:
         return Price(Decimal(given) / _MILLION, Decimal(produced) / _MILLION)
 
     return price_of
+
+
+def in_micro(price_of: Callable[[str], Price | None]) -> Callable[[str], tuple[int, int] | None]:
+    """The same in whole micro-dollars for a million tokens in and out."""
+
+    def price(model: str) -> tuple[int, int] | None:
+        found = price_of(model)
+        return None if found is None else (int(found.input_usd * _MILLION), int(found.output_usd * _MILLION))
+
+    return price
+
+
+def candidates(models: Models) -> set[str]:
+    """Real models that could answer in another's place: every link of the law's chains that is configured here."""
+    found: set[str] = set()
+    for chain in models.law().chains:
+        with contextlib.suppress(Refused):
+            found |= {link.name for link in models.plan(chain).links if link.provider not in ("rehearsal", "lexical")}
+    return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DEFAULT_PORT = 7070
+_SECRET = "ELF_SECRET_"  # noqa: S105 (a prefix, no secret)
 
 
 class BadSettings(ValueError):
@@ -29,7 +30,19 @@ class Settings:
     model_name: str | None
     model_api_key: str | None
     model_price: tuple[Decimal, Decimal] | None
+    #: Where people are told of what wants a look: Apprise addresses, which are secrets.
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    #: Spans go there by OTLP over HTTP; None: nowhere.
+    otel_endpoint: str | None = None
+    #: May everybody on this machine read /metrics?
+    metrics_open: bool = False
+    docker_host: str | None = None
     checkout: Path = CHECKOUT
+    #: Tool servers that the environment names (ELF_MCP_SERVERS), and a file with the cluster's labelled services.
+    mcp_servers: str = ""
+    mcp_services_file: Path | None = None
+    #: Secrets for tool servers: ELF_SECRET_<NAME>, by name. They are shown nowhere.
+    server_secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
     def address(self) -> str:
@@ -49,6 +62,10 @@ class Settings:
             "ELF_MODEL": self.model_name,
             "ELF_MODEL_API_KEY": self.model_api_key,
             "ELF_MODEL_PRICE": price,
+            "ELF_ALERT_URLS": ",".join(self.alert_urls),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.otel_endpoint,
+            "ELF_METRICS_OPEN": "1" if self.metrics_open else None,
+            "DOCKER_HOST": self.docker_host,
         }
         rest = {name: value for name, value in around.items() if name not in said}
         return rest | {name: value for name, value in said.items() if value}
@@ -67,6 +84,15 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         model_name=environ.get("ELF_MODEL") or None,
         model_api_key=environ.get("ELF_MODEL_API_KEY") or None,
         model_price=_price(environ.get("ELF_MODEL_PRICE", "")),
+        alert_urls=_alert_urls(environ.get("ELF_ALERT_URLS", "")),
+        otel_endpoint=_otel_endpoint(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
+        metrics_open=_switch(environ.get("ELF_METRICS_OPEN", ""), "ELF_METRICS_OPEN"),
+        docker_host=environ.get("DOCKER_HOST") or None,
+        mcp_servers=environ.get("ELF_MCP_SERVERS", ""),
+        mcp_services_file=Path(file).expanduser() if (file := environ.get("ELF_MCP_SERVICES_FILE")) else None,
+        server_secrets={
+            name.removeprefix(_SECRET): value for name, value in environ.items() if name.startswith(_SECRET) and value
+        },
     )
 
 
@@ -108,3 +134,32 @@ def _price(text: str) -> tuple[Decimal, Decimal] | None:
     if not (given.is_finite() and produced.is_finite() and given >= 0 and produced >= 0):
         raise BadSettings("ELF_MODEL_PRICE cannot be negative or without end: ELF_MODEL_PRICE=0.25,2")
     return given, produced
+
+
+def _alert_urls(text: str) -> tuple[str, ...]:
+    """Addresses by comma; a comma within an address is written %2C. The addresses are never in an error."""
+    urls = tuple(part.strip() for part in text.split(",") if part.strip())
+    for number, url in enumerate(urls, start=1):
+        if "://" not in url:
+            raise BadSettings(
+                f"ELF_ALERT_URLS: the address number {number} is none; write each as Apprise does, such as "
+                "slack://…, discord://…, mailto://…, and a comma within one as %2C"
+            )
+    return urls
+
+
+def _otel_endpoint(text: str) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadSettings("OTEL_EXPORTER_OTLP_ENDPOINT must be an http address, such as http://127.0.0.1:4318")
+    return text.rstrip("/")
+
+
+def _switch(text: str, name: str) -> bool:
+    if text.strip().lower() in {"", "0", "false", "no", "off"}:
+        return False
+    if text.strip().lower() in {"1", "true", "yes", "on"}:
+        return True
+    raise BadSettings(f"{name} is '{text[:20]}'; write 1 or 0")

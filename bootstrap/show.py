@@ -73,19 +73,14 @@ def log(console: Console, found: dict[str, Any]) -> None:
         console.print("Nothing was said yet.")
 
 
-def costs(console: Console, found: dict[str, Any]) -> None:
-    table = _table("team", "model", "calls", "tokens in", "tokens out", "spent today")
-    for row in found["rows"]:
-        table.add_row(
-            row["team"],
-            row["model"],
-            str(row["calls"]),
-            str(row["tokens_in"]),
-            str(row["tokens_out"]),
-            f"${row['usd']}",
-        )
-    console.print(table)
-    console.print(f"today: ${found['total_usd']} in {found['calls']} model calls", markup=False)
+def messages(console: Console, found: dict[str, Any]) -> None:
+    for one in found["messages"]:
+        head = f"{one['at'][:19].replace('T', ' ')} {one['sender']} -> {one['receiver']} [{one['kind']}] "
+        console.print(plain(head, "cyan"), plain(one["correlation_id"], "dim"), sep="")
+        console.print("  ", plain(one["text"]), sep="")
+        console.print("  ", plain(f"{one['state']}: ", "dim"), plain(one["answer"] or ""), sep="")
+    if not found["messages"]:
+        console.print("No messages.")
 
 
 def changes(console: Console, found: dict[str, Any]) -> None:
@@ -142,14 +137,19 @@ def decided(console: Console, found: dict[str, Any]) -> None:
 
 
 def audit(console: Console, found: dict[str, Any]) -> None:
-    if found["ok"]:
-        anchored = f", {found['anchors']} heads anchored in Git agree" if found["anchors"] else ""
-        after = found["rows"] - found["last_anchor"]
+    if not found["ok"]:
+        console.print(plain(f"The ledger does NOT hold: row {found['first_bad']}: {found['reason']}", "red"))
+        return
+    anchored = f", {found['anchors']} heads anchored in Git agree" if found["anchors"] else ""
+    console.print(f"The ledger holds: {found['rows']} rows{anchored}.", style="green")
+    after = found["after_last_anchor"]
+    if after["rows"]:
+        acts = ", ".join(f"{count} {action}" for action, count in after["actions"].items())
         console.print(
-            f"The ledger holds: {found['rows']} rows{anchored}; {after} rows since the last anchor.", style="green"
+            plain(f"After the last anchor (row {found['last_anchor']}) lie {after['rows']} rows: {acts}.", "dim")
         )
     else:
-        console.print(plain(f"The ledger does NOT hold: row {found['first_bad']}: {found['reason']}", "red"))
+        console.print("Nothing lies after the last anchor.", style="dim")
 
 
 def audit_rows(console: Console, found: dict[str, Any]) -> None:
@@ -173,6 +173,27 @@ def doctor(console: Console, found: dict[str, Any]) -> None:
     for finding in found["findings"]:
         mark = Text("✓ " if finding["ok"] else "✗ ", style="green" if finding["ok"] else "red")
         console.print(mark, plain(f"{finding['what']}: {finding['text']}"), sep="")
+
+
+_LEVEL_STYLES = {"ok": "green", "warning": "yellow", "critical": "red", "absent": "dim"}
+
+
+def health(console: Console, found: dict[str, Any]) -> None:
+    table = _table("resource", "level", "reading")
+    for one in found["resources"]:
+        level = Text(one["level"], style=_LEVEL_STYLES.get(one["level"], ""))
+        table.add_row(one["resource"].replace("_", " "), level, plain(one["text"]))
+        if one["remedy"]:
+            table.add_row("", "", plain(one["remedy"], "dim"))
+    console.print(table)
+    if found["refusing_model_calls"]:
+        console.print(plain(f"New model calls are refused: {found['refusing_model_calls']}", "red"))
+    console.print(plain(f"ledger: {found['ledger']}", "dim"))
+    for alert in found["alerts"]:
+        console.print(plain(f"! {alert['title']}: {alert['text']}", _LEVEL_STYLES.get(alert["level"], "")))
+        console.print(plain(f"    {alert['outcome'] or 'about to be told'}", "dim"))
+    if not found["alert_addresses"]:
+        console.print("Nobody is told of alerts: set ELF_ALERT_URLS (Slack, Discord, email, …).", style="dim")
 
 
 def policy(console: Console, found: dict[str, Any]) -> None:
@@ -202,3 +223,24 @@ def _age(seconds: float | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def servers(out: Console, found: Any) -> None:
+    for one in found["servers"]:
+        state = "ok" if one["healthy"] else "ill" if one["admitted"] else "not admitted"
+        kind = f" ({one['kind']})" if one["kind"] else ""
+        out.print(f"{one['server']}{kind}  {state}  {one['where']}", markup=False)
+        if one["problem"]:
+            out.print(f"    {one['problem']}", markup=False)
+        if one["tools"]:
+            out.print(f"    tools: {', '.join(one['tools'])}", markup=False)
+        for tool in one["quarantined"]:
+            out.print(f"    in quarantine: {tool['tool']} ({tool['why']})", style="red", markup=False)
+        if one["missing"]:
+            out.print(f"    admitted, and not there now: {', '.join(one['missing'])}", markup=False)
+        for name in one["missing_secrets"]:
+            out.print(f"    the secret {name} is not set (ELF_SECRET_{name})", style="red", markup=False)
+
+
+def exported(out: Console, found: Any) -> None:
+    out.print(found["yaml"], markup=False, end="")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import anyio.to_thread
 import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -17,18 +18,23 @@ from bootstrap.home import Home
 from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
 from bootstrap.office.describe import Teams
+from bootstrap.office.gateway_api import gateway_api
 from bootstrap.office.office import Office
+from bootstrap.office.spending import Spending
 from bootstrap.places import OWNER, REPO, account_of
-from bootstrap.price_list import price_list
+from bootstrap.price_list import candidates, in_micro, price_list
+from bootstrap.server_catalogue import server_catalogue
 from bootstrap.settings import Settings
+from bootstrap.watching import Watchers, create_monitor, create_watchers, serve_metrics
 from mcp_servers.cluster.processes import LocalProcesses
 from mcp_servers.cluster.reconciler import Reconciler
 from mcp_servers.cluster.server import create_cluster_server
 from mcp_servers.factories.server import create_factory_server
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
+from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.guard import Guard
-from mcp_servers.gateway.identity import Identity, operator_token_hash
+from mcp_servers.gateway.identity import Caller, Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Prices, Rate
@@ -42,6 +48,7 @@ from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposer import Proposer
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import create_git_server
+from mcp_servers.monitor.monitor import Monitor
 from mcp_servers.registry.server import create_registry_server
 from memory import deployments, registry
 from memory.session import Database
@@ -50,8 +57,6 @@ from teams.messages import ChangeEvent, Envelope, Incident
 from teams.runtime.gateway_client import Gateway as Door
 from teams.spec import Member, TeamSpec
 
-#: A member's token outlives the deployment's planned replacement (mcp_servers.cluster.plan.ROTATE_AFTER) by a day.
-TOKEN_LIFETIME = timedelta(days=7)
 _HAND = "reconciler"
 _FOREVER = timedelta(days=3650)
 _PUSH_LIMIT = 50_000_000
@@ -74,6 +79,8 @@ class Kernel:
     door: Door
     client: httpx.AsyncClient
     places: tuple[GitHubChanges, ...]
+    monitor: Monitor
+    watchers: Watchers
     now: Callable[[], datetime]
 
     async def tell_of_change(self, number: int) -> None:
@@ -91,6 +98,7 @@ class Kernel:
         await self.client.aclose()
         for place in self.places:
             place.close()
+        await anyio.to_thread.run_sync(self.watchers.close)
         self.database.close()
 
 
@@ -101,7 +109,7 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
         GitHubChanges(account_of(settings, home, login), now) for login in ("elf-gate", "elf-devops", "owner")
     )
     law = LawBook(repository)
-    models = Models(_model_settings(settings), rehearse)
+    models = Models(_model_settings(settings), rehearse, lambda: law.law().models)
     price_of = price_list(models, Prices(settings.model_base_url, _rate(settings)))
     factory = TeamFactory(price_of)
     desk = MergeDesk(gate, repository, database, factory, now, people={"owner": owner})
@@ -133,18 +141,21 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
         client=client,
     )
     teams = Teams(database, cluster, reconciler)
+    watchers = create_watchers(settings)
     servers = (
         InProcessServer("registry", create_registry_server(database)),
         InProcessServer("factory", create_factory_server(price_of)),
         InProcessServer("git", create_git_server(proposer, gate, database, lambda: current_caller().address)),
         InProcessServer("cluster", create_cluster_server(cluster, lambda team: teams.one(team, now()))),
     )
+    catalogue = server_catalogue(settings, home, repository, law, database, now)
     gateway = create_gateway(
         GatewayParts(
             database=database,
             identity=identity,
             access=lambda: law.law().access,
             budgets=lambda: law.law().budgets,
+            models_law=lambda: law.law().models,
             models_of=lambda team, member: _models_of(database, team, member),
             team_budget_usd=lambda team: _budget_of(database, team),
             address_of=lambda team: _address_of(database, team),
@@ -154,8 +165,12 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
             public_url=settings.address,
             clock=now,
             new_id=lambda: secrets.token_hex(16),
+            observer=watchers.observer,
+            load=watchers.load,
+            catalogue=catalogue,
         )
     )
+    monitor = create_monitor(settings, home, database, repository, law.law, teams, gateway.upstreams, watchers, now)
     office = Office(
         database=database,
         cluster=cluster,
@@ -164,13 +179,21 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
         desk=desk,
         gate=gate,
         person=Door(settings.address, {"owner": home.key("operator")}),
-        model_name=lambda: models.default.name,
+        model_name=lambda: models.default_name,
         notice=reconciler.notice,
         now=now,
+        health=monitor.report,
+        spending=Spending(
+            database=database,
+            limits_of=lambda team, member: gateway.door.allowance.limits(Caller(team, member, False, None, "member")),
+            candidates=lambda: candidates(models),
+            price_of=in_micro(price_of),
+            now=now,
+        ),
     )
     forge = create_forge(home.forge, _forge_identities(home), f"{settings.address}/forge", now)
     return Kernel(
-        app=_app(settings, gateway, office, identity, forge, now),
+        app=_app(settings, gateway, catalogue, office, identity, forge, watchers, now),
         database=database,
         repository=repository,
         cluster=cluster,
@@ -182,6 +205,8 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
         door=door,
         client=client,
         places=(gate, proposer_place, owner),
+        monitor=monitor,
+        watchers=watchers,
         now=now,
     )
 
@@ -189,15 +214,19 @@ def assemble(settings: Settings, home: Home, database: Database, now: Callable[[
 def _app(
     settings: Settings,
     gateway: Gateway,
+    catalogue: Directory,
     office: Office,
     identity: Identity,
     forge: FastAPI,
+    watchers: Watchers,
     now: Callable[[], datetime],
 ) -> ASGIApp:
     app = FastAPI(title="ElfAutomations", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(gateway.router)
+    app.mount("/api/gateway", gateway_api(gateway, catalogue, identity, now))
     app.mount("/api", office_api(office, identity, now))
     app.mount("/forge", forge)
+    serve_metrics(app, watchers.metrics, identity, now, open_=settings.metrics_open)
 
     @app.get("/health")
     def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
@@ -233,8 +262,8 @@ def _rate(settings: Settings) -> Rate | None:
     return Rate(*settings.model_price) if settings.model_price else None
 
 
-def _token_issuer(identity: Identity) -> Callable[[str, Member, str, datetime], str]:
-    def issue(team: str, member: Member, deployment_id: str, now: datetime) -> str:
+def _token_issuer(identity: Identity) -> Callable[[str, Member, str, datetime, timedelta], str]:
+    def issue(team: str, member: Member, deployment_id: str, now: datetime, lifetime: timedelta) -> str:
         return identity.issue(
             team,
             member.name,
@@ -242,7 +271,7 @@ def _token_issuer(identity: Identity) -> Callable[[str, Member, str, datetime], 
             deployment_id=deployment_id,
             jti=secrets.token_hex(8),
             now=now,
-            lifetime=TOKEN_LIFETIME,
+            lifetime=lifetime,
         )
 
     return issue

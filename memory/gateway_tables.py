@@ -14,12 +14,13 @@ from memory.tables import Base
 
 
 class BudgetRow(Base):
-    """What one scope has committed on one day: money spent and money held for calls under way."""
+    """What one scope has committed in one period: money spent and money held for calls under way."""
 
     __tablename__ = "budgets"
 
-    #: `company`, `team:<team>` or `member:<team>/<member>`.
+    #: `company`, `team:<team>`, `member:<team>/<member>` or `run:<team>/<hash>`.
     scope: Mapped[str] = mapped_column(String(120), primary_key=True)
+    #: A UTC day (`2026-11-20`), a month (`2026-11`), or `run`.
     day: Mapped[str] = mapped_column(String(10), primary_key=True)
     committed_usd_micro: Mapped[int] = mapped_column(BigInteger, default=0)
 
@@ -64,7 +65,8 @@ class UsageRow(Base):
     tokens_out: Mapped[int]
     usd_micro: Mapped[int] = mapped_column(BigInteger)
     latency_ms: Mapped[int]
-    #: `ok`, or why it went wrong: `failed`, `timeout`, `broken`, `unmetered`, `expired`.
+    #: `ok`, or how it went wrong: `rate_limit`, `quota`, `outage`, `unreachable`, `timeout`, `malformed`, `key_refused`,
+    #: `no_such_model`, `not_accepted`, `broken`, `gone` (the caller went away); `unmetered` (answered, tokens unknown), `expired` (never came back).
     outcome: Mapped[str] = mapped_column(String(40))
 
 

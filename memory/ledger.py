@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.orm import Session
 
 from memory.tables import AuditRow, utc_text
@@ -42,6 +43,23 @@ class Head:
     hash: str
 
 
+@dataclass
+class Tail:
+    """What lies after the last anchor, where only the chain itself speaks for the rows: how many, of when, and which acts."""
+
+    after: int
+    rows: int = 0
+    first_at: str | None = None
+    last_at: str | None = None
+    actions: Counter[str] = field(default_factory=Counter[str])
+
+    def add(self, at: str, action: str) -> None:
+        self.rows += 1
+        self.first_at = self.first_at or at
+        self.last_at = at
+        self.actions[action] += 1
+
+
 @dataclass(frozen=True)
 class Report:
     """What verifying found. `first_bad` is the sequence number of the first row that does not hold, with the reason."""
@@ -50,6 +68,8 @@ class Report:
     head: Head
     first_bad: int | None = None
     reason: str | None = None
+    #: The rows that hold and that no anchor vouches for.
+    tail: Tail = field(default_factory=lambda: Tail(0), compare=False)
 
     @property
     def ok(self) -> bool:
@@ -59,26 +79,25 @@ class Report:
 def append(session: Session, entry: Entry) -> Head:
     """Adds the entry at the end of the chain, inside the caller's transaction."""
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPEND_LOCK})
-    last = head(session)
+        session.execute(_LOCK, {"key": _APPEND_LOCK})
+    last = session.execute(_LAST).first()
+    seq, previous = (last[0] + 1, last[1]) if last else (1, GENESIS)
     detail = canonical(entry.detail)
     if len(detail) > _MAX_DETAIL:
         raise ValueError(f"an audit entry's detail may have {_MAX_DETAIL} characters, this one has {len(detail)}")
-    row = AuditRow(
-        seq=last.seq + 1,
-        at=entry.at,
-        actor=entry.actor[:120],
-        action=entry.action,
-        subject=entry.subject[:200],
-        outcome=entry.outcome,
-        detail=detail,
-        previous=last.hash,
-        hash="",
-    )
-    row.hash = row_hash(row)
-    session.add(row)
-    session.flush()
-    return Head(row.seq, row.hash)
+    row: dict[str, Any] = {
+        "seq": seq,
+        "at": entry.at,
+        "actor": entry.actor[:120],
+        "action": entry.action,
+        "subject": entry.subject[:200],
+        "outcome": entry.outcome,
+        "detail": detail,
+        "previous": previous,
+    }
+    row["hash"] = _hash(**row)
+    session.execute(_INSERT, row)
+    return Head(seq, row["hash"])
 
 
 def head(session: Session) -> Head:
@@ -96,44 +115,62 @@ def latest(session: Session, most: int) -> list[AuditRow]:
 def verify(session: Session, anchors: tuple[Head, ...] = ()) -> Report:
     """Recomputes the chain and compares it with anchored heads; names the first row that does not hold."""
     expected = {anchor.seq: anchor.hash for anchor in anchors}
-    last = Head(0, GENESIS)
-    for row in _rows(session):
-        reason = _fault(row, last, expected.get(row.seq))
+    tail = Tail(max(expected, default=0))
+    last_seq, last_hash = 0, GENESIS
+    for seq, at, actor, action, subject, outcome, detail, previous, hash_ in _rows(session):
+        reason = _fault(seq, previous, last_seq, last_hash)
+        if reason is None and hash_ != _hash_of(previous, seq, at, actor, action, subject, outcome, detail):
+            reason = "its contents do not match its hash"
+        if reason is None and expected.get(seq, hash_) != hash_:
+            reason = "it differs from the head that was anchored in Git"
         if reason:
-            return Report(last.seq, last, row.seq, reason)
-        last = Head(row.seq, row.hash)
-    if missing := sorted(seq for seq in expected if seq > last.seq):
-        return Report(
-            last.seq, last, last.seq + 1, f"the ledger ends at row {last.seq}, but row {missing[-1]} was anchored"
-        )
-    return Report(last.seq, last)
+            return Report(last_seq, Head(last_seq, last_hash), min(seq, last_seq + 1), reason, tail)
+        if seq > tail.after:
+            tail.add(at, action)
+        last_seq, last_hash = seq, hash_
+    head_ = Head(last_seq, last_hash)
+    if missing := sorted(seq for seq in expected if seq > last_seq):
+        reason = f"the ledger ends at row {last_seq}, but row {missing[-1]} was anchored"
+        return Report(last_seq, head_, last_seq + 1, reason, tail)
+    return Report(last_seq, head_, tail=tail)
 
 
-def row_hash(row: AuditRow) -> str:
+def _hash(
+    seq: int, at: datetime, actor: str, action: str, subject: str, outcome: str, detail: str, previous: str
+) -> str:
     """SHA-256 over the row's canonical JSON, previous hash included."""
-    body = [row.previous, row.seq, utc_text(row.at), row.actor, row.action, row.subject, row.outcome, row.detail]
+    return _hash_of(previous, seq, utc_text(at), actor, action, subject, outcome, detail)
+
+
+def _hash_of(*body: str | int) -> str:
     return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
-def canonical(value: object) -> str:
-    """One text for one value, on any machine."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=str)
+#: One text for one value, on any machine. Built once: `json.dumps` would make a new encoder a call.
+canonical = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=str
+).encode
 
 
-def _rows(session: Session) -> Iterator[AuditRow]:
-    yield from session.scalars(select(AuditRow).order_by(AuditRow.seq).execution_options(yield_per=2000))
+# Built once: every decision of the gateway is a row here, and building a statement costs more than running it.
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_LAST = text("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+_ALL = text(
+    "SELECT seq, at, actor, action, subject, outcome, detail, previous, hash FROM audit ORDER BY seq"
+).execution_options(yield_per=5000)
+_INSERT = insert(AuditRow.__table__)  # pyright: ignore[reportArgumentType] - a mapped class has a table
 
 
-def _fault(row: AuditRow, last: Head, anchored: str | None) -> str | None:
-    if row.seq != last.seq + 1:
-        return f"row {last.seq + 1} is missing"
-    if row.previous != last.hash:
-        return "it does not follow from the row before it"
-    if row.hash != row_hash(row):
-        return "its contents do not match its hash"
-    if anchored is not None and anchored != row.hash:
-        return "it differs from the head that was anchored in Git"
-    return None
+def _rows(session: Session) -> Iterator[tuple[int, str, str, str, str, str, str, str, str]]:
+    """Every row as it is stored, its time as the very characters that were hashed; a few thousand in memory at once."""
+    for row in session.execute(_ALL):
+        yield tuple(row)
+
+
+def _fault(seq: int, previous: str, last_seq: int, last_hash: str) -> str | None:
+    if seq != last_seq + 1:
+        return f"row {last_seq + 1} is missing"
+    return None if previous == last_hash else "it does not follow from the row before it"
 
 
 def install_guards(connection: Connection) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from memory import usage
 from memory.gateway_tables import MessageRow
 
 MAX_TEXT = 20_000
+#: The state of a message whose deadline passed before its answer came; an answer that came after it is `late`.
+OVERDUE, LATE = "deadline", "late"
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,11 @@ class Answered:
 
 @dataclass(frozen=True)
 class Carried:
-    """A message as it was carried, for reading. `answer` is None while it is under way."""
+    """A message as it was carried, for reading. `answer` is None while it is under way; `overdue`: its deadline has passed."""
 
     sent: Sent
     answer: Answered | None
+    overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,15 @@ class Chain:
 
     hop: int
     visited: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Business:
+    """Everything that goes by one correlation id: what it has cost in all teams, and how many messages it is."""
+
+    correlation_id: str
+    usd_micro: int
+    messages: int
 
 
 def record_sent(session: Session, message: Sent) -> None:
@@ -70,6 +83,19 @@ def record_answer(session: Session, message_id: str, answer: Answered) -> None:
     row.replied_at, row.state, row.reply = answer.at, answer.state, answer.text[:MAX_TEXT]
     row.task, row.context = answer.task, answer.context
     session.flush()
+
+
+def record_overdue(session: Session, message_id: str) -> None:
+    """The deadline has passed and the team is still at work: it has not answered, and is still on its chain."""
+    session.execute(
+        update(MessageRow).where(MessageRow.id == message_id, MessageRow.replied_at.is_(None)).values(state=OVERDUE)
+    )
+
+
+def business(session: Session, correlation_id: str) -> Business:
+    """What one piece of business has come to."""
+    count = session.scalar(select(func.count()).where(MessageRow.correlation_id == correlation_id))
+    return Business(correlation_id, usage.committed_by_run(session, correlation_id), count or 0)
 
 
 def chain_of(session: Session, team: str, correlation_id: str) -> Chain | None:
@@ -95,6 +121,14 @@ def senders_of(session: Session, receiver: str, task: str | None = None, context
     query = select(MessageRow.sender_scope).where(MessageRow.receiver == receiver)
     query = query.where(MessageRow.task == task) if task is not None else query.where(MessageRow.context == context)
     return set(session.scalars(query.distinct()))
+
+
+def tasks_of(session: Session, receiver: str, scope: str) -> set[str]:
+    """The receiver's tasks that this scope began or continued."""
+    query = select(MessageRow.task).where(
+        MessageRow.receiver == receiver, MessageRow.sender_scope == scope, MessageRow.task.is_not(None)
+    )
+    return {task for task in session.scalars(query.distinct()) if task is not None}
 
 
 def close_unanswered(session: Session, now: datetime) -> None:
@@ -132,5 +166,5 @@ def _carried(row: MessageRow) -> Carried:
         text=row.text,
     )
     if row.replied_at is None:
-        return Carried(sent, None)
+        return Carried(sent, None, overdue=row.state == OVERDUE)
     return Carried(sent, Answered(row.replied_at, row.state or "lost", row.reply or "", row.task, row.context))

@@ -74,6 +74,15 @@ def total(session: Session, team: str | None = None, day: str | None = None, run
     return Total(calls, tokens_in, tokens_out, micro)
 
 
+def committed_by_run(session: Session, run: str) -> int:
+    """Micro-dollars that a run has cost in all teams, with what is held for its calls under way."""
+    spent = session.scalar(select(func.sum(UsageRow.usd_micro)).where(UsageRow.run == run))
+    held = select(func.sum(ReservationRow.usd_micro)).where(
+        ReservationRow.settled_at.is_(None), ReservationRow.run == run
+    )
+    return int(spent or 0) + int(session.scalar(held) or 0)
+
+
 _INSERT = insert(UsageRow.__table__)  # pyright: ignore[reportArgumentType] - a mapped class has a table
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from policies.facts import Facts, Kind, Review, TeamFacts
+from policies.facts import Facts, Kind, Review, ServerFacts, TeamFacts
 from policies.kinds import kind_of
 from policies.law import Explicit, Law
 from policies.verdict import Verdict
 
 TEAM_KINDS = frozenset({Kind.NEW_TEAM, Kind.CHANGE_TEAM, Kind.RETIRE_TEAM, Kind.ROLLBACK_TEAM})
+SERVER_KINDS = frozenset({Kind.NEW_SERVER, Kind.CHANGE_SERVER})
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Case:
     def team(self) -> TeamFacts | None:
         """The touched team folder, if the change is to one team and nothing else."""
         return self.facts.team if self.kind in TEAM_KINDS else None
+
+    @property
+    def server(self) -> ServerFacts | None:
+        """The touched folder of the catalogue, if the change is to one tool server and nothing else."""
+        return self.facts.server if self.kind in SERVER_KINDS else None
 
     @cached_property
     def approvals(self) -> tuple[Review, ...]:

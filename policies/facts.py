@@ -28,6 +28,8 @@ class Kind(StrEnum):
     CHANGE_TEAM = "change_team"
     RETIRE_TEAM = "retire_team"
     ROLLBACK_TEAM = "rollback_team"
+    NEW_SERVER = "new_server"
+    CHANGE_SERVER = "change_server"
     LAW = "law"
     PLATFORM = "platform"
     MIXED = "mixed"
@@ -83,6 +85,32 @@ class TeamFacts(Frozen):
         return f"{self.zone}/{self.folder}"
 
 
+class ServerFacts(Frozen):
+    """The one tool server's folder in the catalogue that a change touches, before and after the merge."""
+
+    folder: str
+    #: Git tree of the folder; None where it does not exist.
+    tree_before: str | None
+    tree_after: str | None
+    #: What `server.yaml` after the merge says; None where it cannot be read.
+    name: str | None = None
+    kind: str | None = None
+    #: Hosts it reaches, secrets it is given, tools it has: what a reviewer has to look at.
+    hosts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    #: Why `server.yaml` after the merge cannot be read or rendered; None if it can.
+    problem: str | None = None
+    #: How the folder after the merge differs from what the factory makes of its `server.yaml`.
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return f"mcp_servers/catalog/{self.folder}"
+
+
 class Review(Frozen):
     """What somebody said of one commit of the change."""
 
@@ -130,6 +158,7 @@ class Facts(Frozen):
     conflicts: tuple[str, ...] | None = None
     files: tuple[ChangedFile, ...] = Field(default=())
     team: TeamFacts | None = None
+    server: ServerFacts | None = None
     reviews: tuple[Review, ...] = ()
     #: New teams reserved or merged, other changes' and this one's. The seed's are not in it.
     slots: tuple[Slot, ...] = ()

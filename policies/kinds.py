@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from policies.facts import Facts, Kind
 
 LAW_FOLDER = "policies/"
+#: Where agents may add tool servers, a folder each.
+CATALOG = "mcp_servers/catalog/"
 TEAM_ZONES = frozenset({"teams", "meta_teams"})
 #: Folders beside the teams that are no team's: not a matter of policy, or an agent's reach would be.
 PLATFORM_FOLDERS = frozenset({("teams", "runtime"), ("teams", "catalog"), ("meta_teams", "delivery")})
@@ -18,6 +20,23 @@ def team_folder(path: str) -> tuple[str, str] | None:
     if len(parts) < 3 or parts[0] not in TEAM_ZONES or (parts[0], parts[1]) in PLATFORM_FOLDERS:
         return None
     return parts[0], parts[1]
+
+
+def zone_of(path: str) -> str:
+    """The part of the repository that `policies/changes.yaml` gives rights in: a top folder, or `catalog` for its folders."""
+    return "catalog" if server_folder(path) is not None else path.split("/")[0]
+
+
+def server_folder(path: str) -> str | None:
+    """The folder's name if the path lies in a tool server's folder of the catalogue."""
+    parts = path.removeprefix(CATALOG).split("/")
+    return parts[0] if path.startswith(CATALOG) and len(parts) > 1 else None
+
+
+def one_server_folder(paths: Iterable[str]) -> str | None:
+    """The one server folder that all paths lie in, if they do."""
+    folders = {server_folder(path) for path in paths}
+    return next(iter(folders)) if len(folders) == 1 else None
 
 
 def touched_folders(paths: Iterable[str]) -> set[tuple[str, str] | None]:
@@ -33,6 +52,9 @@ def kind_of(facts: Facts) -> Kind:
     folders = touched_folders(file.path for file in facts.files)
     if any(law) or len(folders) > 1:
         return Kind.MIXED
+    server = one_server_folder(file.path for file in facts.files)
+    if server is not None and facts.server is not None and facts.server.folder == server:
+        return Kind.NEW_SERVER if facts.server.tree_before is None else Kind.CHANGE_SERVER
     folder = next(iter(folders), None)
     if folder is None or facts.team is None or (facts.team.zone, facts.team.folder) != folder:
         return Kind.PLATFORM

@@ -13,17 +13,33 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from policies.access import Access
 from policies.budgets import Budgets
 from policies.facts import Frozen, Kind
+from policies.models import ModelsLaw
 from policies.money import Usd
 from policies.strict_yaml import BadYaml, load
+from policies.watch import Watch
 
-__all__ = ["Access", "BadLaw", "Budgets", "Changes", "Costs", "Explicit", "KindLaw", "Law", "Limits", "NewTeams", "Usd"]
+__all__ = [
+    "Access",
+    "BadLaw",
+    "Budgets",
+    "Changes",
+    "Costs",
+    "Explicit",
+    "KindLaw",
+    "Law",
+    "Limits",
+    "ModelsLaw",
+    "NewTeams",
+    "Usd",
+    "Watch",
+]
 
 FOLDER = "policies"
 
 Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$")]
 Count = Annotated[int, Field(ge=0, strict=True)]
-Zone = Literal["teams", "meta_teams", "policies", "."]
-"""A folder at the top of the repository; `.` is everything."""
+Zone = Literal["teams", "meta_teams", "policies", "catalog", "."]
+"""A folder at the top of the repository; `catalog` is the folders in mcp_servers/catalog, `.` is everything."""
 
 
 class BadLaw(ValueError):
@@ -33,8 +49,8 @@ class BadLaw(ValueError):
 class KindLaw(Frozen):
     """Who may propose a kind of change, where, and how many people must have approved it."""
 
-    #: Agents never reach beyond `teams`, whatever anybody writes here: that is not a matter of policy.
-    agents_in: tuple[Literal["teams"], ...]
+    #: Agents never reach beyond `teams` and `catalog`, whatever anybody writes here: that is not a matter of policy.
+    agents_in: tuple[Literal["teams", "catalog"], ...]
     people_in: tuple[Zone, ...]
     approvals: Count
 
@@ -117,6 +133,10 @@ class Law(Frozen):
     costs: Costs
     access: Access
     budgets: Budgets
+    #: A company founded before there was this file goes by what it says in a new one.
+    models: ModelsLaw = ModelsLaw()
+    #: So does what is watched.
+    watch: Watch = Watch()
 
 
 _Part = TypeVar("_Part", bound=Frozen)
@@ -138,6 +158,8 @@ def read(files: Mapping[str, bytes]) -> Law:
         costs=_part(texts, "costs", Costs),
         access=_part(texts, "access", Access),
         budgets=_part(texts, "budgets", Budgets),
+        models=_part(texts, "models", ModelsLaw) if "models.yaml" in texts else ModelsLaw(),
+        watch=_part(texts, "watch", Watch) if "watch.yaml" in texts else Watch(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policies.case import Case
 from policies.facts import Kind
+from policies.kinds import zone_of
 from policies.verdict import Verdict, allow, deny, needs_approval, shown
 
 
@@ -19,7 +20,7 @@ def authority(case: Case) -> Verdict:
     if law is None:
         return needs_approval("authority", f"policies/changes.yaml says nothing of a {case.kind} change; people decide")
     zones = law.people_in if case.by_person else law.agents_in
-    outside = [path for path in files if "." not in zones and path.split("/")[0] not in zones]
+    outside = [path for path in files if "." not in zones and zone_of(path) not in zones]
     if outside or not zones:
         where = ", ".join(f"{zone}/" for zone in zones) or "nowhere"
         touched = shown(outside[0] if outside else files[0]) if files else "nothing"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies import content_rules, limit_rules, people_rules
+from policies import content_rules, limit_rules, people_rules, server_rules
 from policies.case import Rule
 
 RULES: tuple[tuple[str, Rule], ...] = (
@@ -16,6 +16,8 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("rerender", content_rules.rerender),
     ("free_name", content_rules.free_name),
     ("tools", content_rules.tools),
+    ("server_spec", server_rules.server_spec),
+    ("server_rerender", server_rules.server_rerender),
     ("new_teams", limit_rules.new_teams),
     ("cooldown", limit_rules.cooldown),
     ("open_changes", limit_rules.open_changes),

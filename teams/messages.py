@@ -7,68 +7,27 @@ gate alone. Numbers that travelled as A2A data arrive as floats (`3.0`); whole o
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, JsonValue, ValidationError, ValidationInfo, field_validator, model_validator
 
-MAX_TEXT = 20_000
+from teams.message_fields import MAX_TEXT as MAX_TEXT
+from teams.message_fields import Id, Priority, Short, Strict, Text
+from teams.project_messages import PROJECT_PAYLOADS, AnyProjectMessage, ProjectKind
+
 MAX_HISTORY = 50
 MAX_CONTEXT_BYTES = 32_000
 
-#: Control characters (but tab and line breaks), direction overrides, lone surrogates and tags: nothing a person types.
-#: Tags (U+E0000 on) spell words that a model reads and nobody sees.
-_UNREADABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e0fff]"
-)
-#: What fills no space or only space, whatever strip() thinks of it.
-_NOTHING_TO_SEE = re.compile(
-    "[\\s\xad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]*"
-)
+OtherKind = Literal["person_message", "team_creation_request", "task", "directive", "change_event", "incident"]
+Kind = Literal[OtherKind, ProjectKind]
+
+#: Kinds that give work away: they say what counts as done.
+NEEDS_CRITERIA = frozenset[str]({"project_assignment", "task_assignment", "hand_off"})
 
 
 class MessageRefused(ValueError):
     """A message nobody acts on. Its text is one sentence that may be shown to whoever sent it."""
-
-
-def _readable(text: str) -> str:
-    if found := _UNREADABLE.search(text):
-        raise ValueError(f"contains the control character U+{ord(found.group()):04X}; remove it and send again")
-    if _NOTHING_TO_SEE.fullmatch(text):
-        raise ValueError("there is nothing to see in it; say what you want")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-Text = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT),
-    AfterValidator(_readable),
-]
-Short = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), AfterValidator(_readable)
-]
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=120)]
-Priority = Literal["low", "normal", "high", "urgent"]
-Kind = Literal["person_message", "team_creation_request", "task", "directive", "change_event", "incident"]
-
-
-class Strict(BaseModel):
-    """Frozen, and refuses fields it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Utterance(Strict):
@@ -137,7 +96,7 @@ class Incident(Strict):
     reason: Text
 
 
-Payload = PersonMessage | TeamCreationRequest | TaskAssignment | Directive | ChangeEvent | Incident
+Payload = PersonMessage | TeamCreationRequest | TaskAssignment | Directive | ChangeEvent | Incident | AnyProjectMessage
 
 PAYLOADS: Mapping[str, type[Payload]] = {
     "person_message": PersonMessage,
@@ -146,6 +105,7 @@ PAYLOADS: Mapping[str, type[Payload]] = {
     "directive": Directive,
     "change_event": ChangeEvent,
     "incident": Incident,
+    **PROJECT_PAYLOADS,
 }
 
 
@@ -173,6 +133,8 @@ class Envelope(Strict):
     def _fits(self) -> Self:
         if len(json.dumps(self.context)) > MAX_CONTEXT_BYTES:
             raise ValueError(f"context is larger than {MAX_CONTEXT_BYTES} bytes; send a reference instead")
+        if self.kind in NEEDS_CRITERIA and not self.success_criteria:
+            raise ValueError(f"a {self.kind} needs success_criteria: say what counts as done")
         return self
 
     def to_data(self) -> dict[str, Any]:
@@ -215,15 +177,23 @@ class Reply(Strict):
 class Effect(Strict):
     """Something that really crossed to another team during a run, recorded by code and not by a model."""
 
-    kind: Literal["asked_team", "requested_team"]
+    kind: Literal["asked_team", "requested_team", "sent_message"]
     team: Short
     result: Reply
 
 
+class PushBack(Strict):
+    """A team's no to what it was told to do, with the reason and what would work instead (F10)."""
+
+    reason: Text
+    proposal: str = Field(default="", max_length=MAX_TEXT)
+
+
 class Report(Strict):
-    """The data of an ordinary team's reply."""
+    """The data of an ordinary team's reply. A rejected one says why in `push_back`."""
 
     effects: tuple[Effect, ...] = ()
+    push_back: PushBack | None = None
 
 
 class Outcome(Strict):

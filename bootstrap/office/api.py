@@ -86,6 +86,10 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
     def status() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.status()
 
+    @router.get("/health/report")
+    def health() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.health()
+
     @router.get("/teams")
     def teams() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.company()
@@ -93,6 +97,14 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
     @router.get("/log/{team}")
     def log(team: str, lines: Annotated[int, Query(ge=1, le=2000)] = 60) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.log(team, lines)
+
+    @router.get("/messages")
+    def messages(  # pyright: ignore[reportUnusedFunction]
+        team: Annotated[str | None, Query(max_length=40)] = None,
+        correlation: Annotated[str | None, Query(max_length=120)] = None,
+        lines: Annotated[int, Query(ge=1, le=2000)] = 40,
+    ) -> dict[str, Any]:
+        return office.messages(team, correlation, lines)
 
     @router.get("/costs")
     def costs() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

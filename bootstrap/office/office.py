@@ -12,14 +12,16 @@ from uuid import uuid4
 
 import anyio.to_thread
 
+from bootstrap.office.correspondence import correspondence
 from bootstrap.office.describe import Teams
+from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
 from mcp_servers.git.changes import Change, Changes
 from mcp_servers.git.merge_desk import Closed, Merged, MergeDesk, NotYet
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
-from memory import budgets, cost_views, ledger, messages, registry
+from memory import ledger, messages, registry
 from memory.session import Database
 from teams.messages import Envelope, PersonMessage, Reply, TaskAssignment, Utterance
 from teams.runtime.gateway_client import Gateway
@@ -51,6 +53,9 @@ class Office:
     model_name: Callable[[], str]
     notice: Callable[[], None]
     now: Callable[[], datetime]
+    #: How the watched resources are, and what people were told.
+    health: Callable[[], dict[str, Any]]
+    spending: Spending
 
     # --- talking ---
 
@@ -193,23 +198,11 @@ class Office:
         return {"team": team, "lines": [line for line in parsed if line is not None]}
 
     def costs(self) -> dict[str, Any]:
-        with self.database.read() as session:
-            rows = cost_views.today(session, self.now())
-        return {
-            "rows": [
-                {
-                    "team": row.team,
-                    "model": row.model,
-                    "calls": row.calls,
-                    "tokens_in": row.tokens_in,
-                    "tokens_out": row.tokens_out,
-                    "usd": budgets.usd(row.usd_micro),
-                }
-                for row in rows
-            ],
-            "calls": sum(row.calls for row in rows),
-            "total_usd": budgets.usd(sum(row.usd_micro for row in rows)),
-        }
+        return self.spending.page()
+
+    def messages(self, team: str | None, correlation: str | None, most: int) -> dict[str, Any]:
+        """What teams, people and the kernel wrote to teams, and what came back."""
+        return correspondence(self.database, team, correlation, most)
 
     def verify_audit(self) -> dict[str, Any]:
         """Recomputes the chain and holds it against the heads anchored in Git."""
@@ -224,6 +217,12 @@ class Office:
             "last_anchor": anchored[0].seq if anchored else 0,
             "first_bad": report.first_bad,
             "reason": report.reason,
+            "after_last_anchor": {
+                "rows": report.tail.rows,
+                "from": report.tail.first_at,
+                "to": report.tail.last_at,
+                "actions": dict(report.tail.actions.most_common()),
+            },
         }
 
     def audit(self, lines: int) -> dict[str, Any]:

@@ -14,8 +14,12 @@ SILENCE_LIMIT = timedelta(seconds=10)
 #: Crashes before a tree that never was healthy is called sick.
 CRASHES_ALLOWED = 3
 BACKOFF_START, BACKOFF_LIMIT = timedelta(seconds=1), timedelta(seconds=60)
-#: A deployment is replaced by a fresh one (new tokens) at this age.
+#: A deployment is replaced by a fresh one at this age, whatever became of its tokens.
 ROTATE_AFTER = timedelta(days=6)
+#: How long a member's token is good for. It is renewed at half of that; where that fails, the deployment is replaced
+#: shortly before the end.
+TOKEN_LIFETIME = timedelta(hours=1)
+_RENEW_AT, _REPLACE_AT = 1 / 2, 11 / 12
 
 Health = Literal["ok", "starting", "failing", "unreachable"]
 
@@ -36,6 +40,10 @@ class Observed:
     #: Since when `health` is what it is.
     health_since: datetime
     reason: str = ""
+    #: When its present tokens were issued; None: when it started.
+    tokens_at: datetime | None = None
+    #: The last try to renew them failed.
+    renewal_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,20 +69,46 @@ class MarkCrashed:
 
 
 @dataclass(frozen=True)
+class Renew:
+    """Give the deployment's members new tokens."""
+
+    deployment_id: str
+
+
+@dataclass(frozen=True)
 class Incident:
     tree: str
     reason: str
 
 
-Action = Start | Stop | MarkHealthy | MarkCrashed | Incident
+Action = Start | Stop | MarkHealthy | MarkCrashed | Renew | Incident
 
 
-def plan(desired: str | None, observed: Sequence[Observed], verified: Sequence[str], now: datetime) -> list[Action]:
-    """The next actions for one team.
+def plan(
+    desired: str | None,
+    observed: Sequence[Observed],
+    verified: Sequence[str],
+    now: datetime,
+    token_lifetime: timedelta = TOKEN_LIFETIME,
+) -> list[Action]:
+    """The next actions for one team: what becomes of its deployments, and which of them get new tokens.
 
     `desired` is the tree main has (None: the team left main), `observed` its deployments oldest first, `verified` the trees that
     have been healthy, latest first. A new tree starts beside the serving one, which ends only when the new one is healthy.
     """
+    actions = _deployments(desired, observed, verified, now, token_lifetime)
+    ending = {action.deployment_id for action in actions if isinstance(action, Stop | MarkCrashed)}
+    renewals = (
+        Renew(one.deployment_id)
+        for one in observed
+        if one.ended_at is None and one.alive and _token_age(one, now) >= token_lifetime * _RENEW_AT
+    )
+    return [*actions, *(one for one in renewals if one.deployment_id not in ending)]
+
+
+def _deployments(
+    desired: str | None, observed: Sequence[Observed], verified: Sequence[str], now: datetime, lifetime: timedelta
+) -> list[Action]:
     open_ones = [one for one in observed if one.ended_at is None]
     crashed: list[Action] = [MarkCrashed(one.deployment_id) for one in open_ones if not one.alive]
     if crashed:
@@ -88,11 +122,12 @@ def plan(desired: str | None, observed: Sequence[Observed], verified: Sequence[s
         if current[-1].healthy_at is not None:
             newest = current[-1].deployment_id
             actions += [Stop(one.deployment_id, "replaced") for one in open_ones if one.deployment_id != newest]
-            if not actions and now - current[-1].started_at > ROTATE_AFTER and _may_start(desired, observed, now):
+            worn = now - current[-1].started_at > ROTATE_AFTER or _losing_tokens(current[-1], now, lifetime)
+            if not actions and worn and _may_start(desired, observed, now):
                 actions.append(Start(desired))
         return actions
     if sick := _sick(desired, observed, verified):
-        return [Incident(desired, sick), *_fall_back(desired, open_ones, observed, verified, now)]
+        return [Incident(desired, sick), *_fall_back(desired, open_ones, observed, verified, now, lifetime)]
     return [Start(desired)] if _may_start(desired, observed, now) else []
 
 
@@ -126,16 +161,32 @@ def _sick(tree: str, observed: Sequence[Observed], verified: Sequence[str]) -> s
 
 
 def _fall_back(
-    desired: str, open_ones: list[Observed], observed: Sequence[Observed], verified: Sequence[str], now: datetime
+    desired: str,
+    open_ones: list[Observed],
+    observed: Sequence[Observed],
+    verified: Sequence[str],
+    now: datetime,
+    lifetime: timedelta,
 ) -> list[Action]:
     """While main holds a sick tree, the last verified one serves."""
     candidates = [tree for tree in verified if tree != desired]
     if not candidates:
         return []
     serving = [one for one in open_ones if one.tree == candidates[0]]
+    if serving and _losing_tokens(serving[-1], now, lifetime):
+        return [Stop(serving[-1].deployment_id, "its tokens could not be renewed")]
     if serving:
         return _tend(serving[-1], now)
     return [Start(candidates[0])] if _may_start(candidates[0], observed, now) else []
+
+
+def _token_age(one: Observed, now: datetime) -> timedelta:
+    return now - (one.tokens_at or one.started_at)
+
+
+def _losing_tokens(one: Observed, now: datetime, lifetime: timedelta) -> bool:
+    """Its tokens are about to end and renewing them fails. (A machine that slept finds old tokens, and renews them.)"""
+    return one.renewal_failed and _token_age(one, now) >= lifetime * _REPLACE_AT
 
 
 def _may_start(tree: str, observed: Sequence[Observed], now: datetime) -> bool:

@@ -21,9 +21,22 @@ import anyio.to_thread
 import httpx
 
 from mcp_servers.cluster.directory import MAIN, Directory, read_directory
-from mcp_servers.cluster.plan import Action, Health, Incident, MarkCrashed, MarkHealthy, Observed, Start, Stop, plan
+from mcp_servers.cluster.plan import (
+    TOKEN_LIFETIME,
+    Action,
+    Health,
+    Incident,
+    MarkCrashed,
+    MarkHealthy,
+    Observed,
+    Renew,
+    Start,
+    Stop,
+    plan,
+)
 from mcp_servers.cluster.port import Cluster, ClusterError
 from mcp_servers.cluster.records import Records
+from mcp_servers.cluster.renewal import NotRenewed, RenewalLog, bring_tokens
 from mcp_servers.git.repository import Repository
 from memory import changes, deployments
 from memory.registry import Registered
@@ -40,8 +53,8 @@ NUDGE_AGAIN = timedelta(seconds=30)
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: (team, member, deployment id, now) -> the member's token.
-IssueToken = Callable[[str, Member, str, datetime], str]
+#: (team, member, deployment id, now, lifetime) -> the member's token.
+IssueToken = Callable[[str, Member, str, datetime, timedelta], str]
 #: Tells the DevOps team of an open incident.
 ReportIncident = Callable[[IncidentRow], Awaitable[None]]
 
@@ -74,6 +87,8 @@ class Reconciler:
     report_incident: ReportIncident
     now: Callable[[], datetime]
     client: httpx.AsyncClient
+    token_lifetime: timedelta = TOKEN_LIFETIME
+    _tokens: RenewalLog = field(default_factory=RenewalLog)
     _looks: dict[str, Look] = field(default_factory=dict[str, Look])
     _directory: Directory | None = None
     _nudged: dict[int, datetime] = field(default_factory=dict[int, datetime])
@@ -111,11 +126,11 @@ class Reconciler:
         desired = {team.spec.name: team.tree for team in directory.teams}
         busy = False
         for team, facts in (await _in_thread(lambda: self._load(directory))).items():
-            actions = plan(desired.get(team), facts.observed, facts.verified, self.now())
+            actions = plan(desired.get(team), facts.observed, facts.verified, self.now(), self.token_lifetime)
             for action in actions:
                 await self._act(team, facts, action)
             starting = any(one.ended_at is None and one.healthy_at is None for one in facts.observed)
-            busy = busy or starting or any(not isinstance(action, Incident) for action in actions)
+            busy = busy or starting or any(not isinstance(action, Incident | Renew) for action in actions)
         await self._tend_incidents(desired)
         return busy
 
@@ -175,6 +190,8 @@ class Reconciler:
             health=look.health,
             health_since=look.since,
             reason=row.reason or look.reason,
+            tokens_at=self._tokens.issued_at(row.id),
+            renewal_failed=self._tokens.is_failing(row.id),
         )
 
     # --- act ---
@@ -187,7 +204,7 @@ class Reconciler:
                 # Written first: from then on the gateway refuses its tokens and sends it nothing.
                 await _in_thread(lambda: self._records.ended(deployment_id, ended_as, reason))
                 await self.cluster.stop(deployment_id)
-                self._looks.pop(deployment_id, None)
+                self._forget(deployment_id)
             case MarkHealthy(deployment_id):
                 faults = [one for one in facts.observed[-2:] if one.ended_as in {"crashed", "failed"}]
                 await _in_thread(lambda: self._records.healthy(deployment_id, after_a_fault=bool(faults)))
@@ -195,7 +212,9 @@ class Reconciler:
                 how = self.cluster.ending(deployment_id)
                 ended_as, reason = ("crashed", how) if how else ("stopped", "the kernel that started it has ended")
                 await _in_thread(lambda: self._records.ended(deployment_id, ended_as, reason))
-                self._looks.pop(deployment_id, None)
+                self._forget(deployment_id)
+            case Renew(deployment_id):
+                await self._renew(team, deployment_id)
             case Incident(tree, reason):
                 await _in_thread(lambda: self._records.incident(team, tree, reason))
 
@@ -206,6 +225,7 @@ class Reconciler:
             return
         now, inbound = self.now(), secrets.token_urlsafe(32)
         deployment = self._deployment(found, hashlib.sha256(inbound.encode()).hexdigest(), now)
+        self._tokens.issued(deployment.deployment_id, now)
         await _in_thread(lambda: self._export(found, Path(deployment.source)))
         row = DeploymentRow(
             id=deployment.deployment_id,
@@ -227,6 +247,34 @@ class Reconciler:
             return
         await _in_thread(lambda: self._records.address(deployment.deployment_id, running.address))
 
+    async def _renew(self, team: str, deployment_id: str) -> None:
+        """New tokens for a team that runs. A failure is tried again; near the tokens' end the plan replaces the deployment."""
+        now, running = self.now(), self.cluster.running().get(deployment_id)
+        if running is None or not self._tokens.may_try(deployment_id, now):
+            return
+        row = await _in_thread(lambda: self._records.open_deployment(deployment_id))
+        found = await _in_thread(lambda: self._find(team, row.tree)) if row else None
+        if row is None or found is None:
+            return
+        try:
+            await bring_tokens(self.client, running.address, row.inbound_token, self._issue(found, deployment_id, now))
+        except NotRenewed as error:
+            self._tokens.failed(deployment_id, now)
+            log.warning("the tokens of %s could not be renewed: %s; it is tried again", deployment_id, error)
+            return
+        self._tokens.issued(deployment_id, now)
+        await _in_thread(lambda: self._records.tokens_renewed(deployment_id, now + self.token_lifetime))
+
+    def _issue(self, found: Registered, deployment_id: str, now: datetime) -> dict[str, str]:
+        team, lifetime = found.spec.name, self.token_lifetime
+        return {
+            member.name: self.issue_token(team, member, deployment_id, now, lifetime) for member in found.spec.members
+        }
+
+    def _forget(self, deployment_id: str) -> None:
+        self._looks.pop(deployment_id, None)
+        self._tokens.forget(deployment_id)
+
     def _deployment(self, found: Registered, inbound_token_sha256: str, now: datetime) -> Deployment:
         team = found.spec.name
         deployment_id = f"{team}-{secrets.token_hex(6)}"
@@ -237,9 +285,7 @@ class Reconciler:
             package=f"{found.zone}.{found.spec.folder}",
             source=str(self.home / "deploy" / found.tree),
             gateway_url=self.gateway_url,
-            member_tokens={
-                member.name: self.issue_token(team, member, deployment_id, now) for member in found.spec.members
-            },
+            member_tokens=self._issue(found, deployment_id, now),
             inbound_token_sha256=inbound_token_sha256,
             work_dir=str(self.home / "teams" / team / "work"),
         )

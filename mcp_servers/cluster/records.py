@@ -45,6 +45,15 @@ class Records:
             if row := session.get(DeploymentRow, deployment_id):
                 row.address = address
 
+    def open_deployment(self, deployment_id: str) -> DeploymentRow | None:
+        with self.database.read() as session:
+            row = session.get(DeploymentRow, deployment_id)
+            return row if row is not None and row.ended_at is None else None
+
+    def tokens_renewed(self, deployment_id: str, until: datetime) -> None:
+        with self.database.begin() as session:
+            self._append(session, "team.tokens", deployment_id, "renewed", {"until": until.isoformat()})
+
     def ended(self, deployment_id: str, ended_as: str, reason: str) -> None:
         """Once; a second ending of the same deployment changes nothing."""
         with self.database.begin() as session:

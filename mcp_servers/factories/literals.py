@@ -68,6 +68,31 @@ def number(value: int) -> Literal:
     return Literal(f"{value:d}")
 
 
+def word(value: str) -> Literal:
+    """A tool server's or a tool's own name: lower-case words joined by underscores."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", value):
+        raise Unescaped(f"{value!r:.60} is not a name of words")
+    return Literal(value)
+
+
+def dns(value: str) -> Literal:
+    """Such a name as Kubernetes takes it."""
+    return Literal(word(value).replace("_", "-"))
+
+
+def variable(value: str) -> Literal:
+    """The name of an environment variable, a secret or a header."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", value):
+        raise Unescaped(f"{value!r:.60} is not the name of a variable")
+    return Literal(value)
+
+
+def sha256(value: str) -> Literal:
+    if not re.fullmatch(r"[0-9a-f]{12,64}", value):
+        raise Unescaped(f"{value!r:.60} is not a digest")
+    return Literal(value)
+
+
 def usd(value: Decimal) -> Literal:
     return Literal(f"{abs(value):.2f}")
 
@@ -158,4 +183,19 @@ def _fitting(word: str, room: int) -> list[str]:
 
 
 #: What templates may call, by its name.
-FILTERS: tuple[Callable[..., object], ...] = (name, module, package, tool, number, usd, md, py, py_tuple, sort_modules)
+FILTERS: tuple[Callable[..., object], ...] = (
+    name,
+    module,
+    package,
+    tool,
+    word,
+    dns,
+    variable,
+    sha256,
+    number,
+    usd,
+    md,
+    py,
+    py_tuple,
+    sort_modules,
+)

@@ -9,8 +9,11 @@ from mcp.server.fastmcp import FastMCP
 from mcp.server.fastmcp.exceptions import ToolError
 
 from mcp_servers.factories.forecast import Assumptions, Price, UnknownPrice, forecast
+from mcp_servers.factories.mcp_server import render_server
+from mcp_servers.factories.server_files import parse_server
 from mcp_servers.factories.spec_files import BadSpec, parse_spec
 from mcp_servers.factories.team import render
+from mcp_servers.server_spec import ServerSpec
 from teams.spec import TeamSpec
 
 
@@ -47,7 +50,33 @@ def create_factory_server(price_of: Callable[[str], Price | None], assumed: Assu
             "files": [{"path": path, "sha256": file.sha256, "size": len(file.content)} for path, file in files.items()]
         }
 
+    @server.tool()
+    def validate_server_spec(spec: dict[str, Any]) -> dict[str, Any]:
+        """Checks a tool server's spec against every rule. Returns {"ok": true, "errors": []}, or false and what to change."""
+        try:
+            _renderable(parse_server(spec))
+        except BadSpec as error:
+            return {"ok": False, "errors": error.errors}
+        return {"ok": True, "errors": []}
+
+    @server.tool(name="render_server")
+    def render_server_(spec: dict[str, Any]) -> dict[str, Any]:
+        """The files this server spec becomes: path, SHA-256 and size (bytes) of each. Nothing is written."""
+        try:
+            files = render_server(_renderable(parse_server(spec))).files
+        except BadSpec as error:
+            raise ToolError("The spec breaks these rules:\n" + "\n".join(f"- {it}" for it in error.errors)) from error
+        return {
+            "files": [{"path": path, "sha256": file.sha256, "size": len(file.content)} for path, file in files.items()]
+        }
+
     return server
+
+
+def _renderable(spec: ServerSpec) -> ServerSpec:
+    if spec.kind == "builtin":
+        raise BadSpec(["kind: the kernel's own servers are written by hand; use internal, http or stdio"])
+    return spec
 
 
 def _valid(spec: dict[str, Any]) -> TeamSpec:

@@ -45,7 +45,7 @@ def dump_spec(spec: TeamSpec) -> str:
     data["daily_budget_usd"] = f"{abs(spec.daily_budget_usd):.2f}"
     data["members"] = [_without_defaults(member) for member in spec.members]
     data["work"] = [_without_defaults(piece) for piece in spec.work]
-    return yaml.dump(data, Dumper=_Canonical, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False)
+    return yaml.dump(data, Dumper=Canonical, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False)
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -74,7 +74,7 @@ def _without_defaults(part: Strict) -> dict[str, Any]:
     return part.model_dump(mode="json", exclude_defaults=True)
 
 
-class _Canonical(yaml.SafeDumper):
+class Canonical(yaml.SafeDumper):
     """No anchors for equal values, and texts of several lines as blocks."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (PyYAML's signature)
@@ -85,4 +85,4 @@ class _Canonical(yaml.SafeDumper):
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Canonical.add_representer(str, _Canonical.represent_text)
+Canonical.add_representer(str, Canonical.represent_text)

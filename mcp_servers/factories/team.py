@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from mcp_servers.factories import literals
+from mcp_servers.factories import literals, rendering
 from mcp_servers.factories.fileset import File, FileSet
 from mcp_servers.factories.spec_files import dump_spec
 from teams.spec import TeamSpec
 
 Zone = Literal["teams", "meta_teams"]
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 #: Template to path, for every team. `crew.py` or `workflow.py` and the agents come on top.
 _ALWAYS = (
@@ -38,7 +33,7 @@ _ALWAYS = (
 
 def render(spec: TeamSpec, zone: Zone = "teams") -> FileSet:
     """The files of the team's folder, paths relative to it."""
-    environment = _environment()
+    environment = rendering.environment()
     team_yaml = dump_spec(spec)
     how = "crew" if spec.framework == "crewai" else "workflow"
     shared = {
@@ -59,20 +54,3 @@ def render(spec: TeamSpec, zone: Zone = "teams") -> FileSet:
         f"agents/{literals.module(member.name)}.py": file("agents/agent.py", member=member) for member in spec.members
     }
     return FileSet(files)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        # HTML's escapes would be wrong in every one of these languages; `only_literals` demands the right ones.
-        autoescape=False,  # noqa: S701
-        finalize=literals.only_literals,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = environment.filters  # pyright: ignore[reportAssignmentType] (jinja's type lists its own)
-    for function in literals.FILTERS:
-        filters[function.__name__] = function
-    return environment

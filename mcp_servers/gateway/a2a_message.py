@@ -6,7 +6,7 @@ What is forwarded is what was parsed and checked, never the bytes that came.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -14,33 +14,53 @@ from a2a.types.a2a_pb2 import Role, SendMessageRequest
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
 from mcp_servers.gateway.identity import Caller
+from mcp_servers.gateway.jsonrpc import RpcError
 from mcp_servers.gateway.refusals import Refused
-from memory.messages import MAX_TEXT, Chain
+from memory import budgets
+from memory.messages import MAX_TEXT, Business, Chain
 from teams.messages import Envelope, MessageRefused, parse_envelope
 
 VERSION = "1.0"
 MAX_HOPS = 4
+#: How often one team may stand in a chain: it may be asked back once.
+MAX_VISITS = 2
+#: Messages that one message may lead to.
+MAX_MESSAGES = 100
 DEFAULT_TIMEOUT = timedelta(seconds=120)
 MAX_TIMEOUT = timedelta(minutes=15)
+#: How long an answer that is late is still waited for, to be written down.
+LATE_GRACE = timedelta(minutes=10)
 
-Method = Literal["SendMessage", "GetTask", "CancelTask"]
+Method = Literal["SendMessage", "GetTask", "ListTasks", "CancelTask"]
 #: Every method that passes, by its names in both versions of the protocol.
 METHODS: Mapping[str, Method] = {
     "SendMessage": "SendMessage",
     "message/send": "SendMessage",
     "GetTask": "GetTask",
     "tasks/get": "GetTask",
+    "ListTasks": "ListTasks",
+    "tasks/list": "ListTasks",
     "CancelTask": "CancelTask",
     "tasks/cancel": "CancelTask",
 }
 #: A2A's own error codes.
-TASK_NOT_FOUND, PUSH_NOT_SUPPORTED, UNSUPPORTED, INVALID_ANSWER, VERSION_NOT_SUPPORTED = (
+TASK_NOT_FOUND, PUSH_NOT_SUPPORTED, UNSUPPORTED, CONTENT_NOT_SUPPORTED, INVALID_ANSWER, VERSION_NOT_SUPPORTED = (
     -32001,
     -32003,
     -32004,
+    -32005,
     -32006,
     -32009,
 )
+#: The reasons that belong to them, for clients that go by words.
+_REASONS: Mapping[int, str] = {
+    TASK_NOT_FOUND: "TASK_NOT_FOUND",
+    PUSH_NOT_SUPPORTED: "PUSH_NOTIFICATION_NOT_SUPPORTED",
+    UNSUPPORTED: "UNSUPPORTED_OPERATION",
+    CONTENT_NOT_SUPPORTED: "CONTENT_TYPE_NOT_SUPPORTED",
+    INVALID_ANSWER: "INVALID_AGENT_RESPONSE",
+    VERSION_NOT_SUPPORTED: "VERSION_NOT_SUPPORTED",
+}
 #: Kinds of message that only speak for the kernel, or for a person. They grant nothing, but they must not be forged.
 _ONLY_FROM: Mapping[str, tuple[str, ...]] = {
     "change_event": ("kernel",),
@@ -85,10 +105,10 @@ def read_outgoing(params: Mapping[str, Any], caller: Caller) -> Outgoing:
     if not message.message_id or message.role != Role.ROLE_USER:
         raise Refused("bad_request", "A message needs a messageId and the role ROLE_USER.")
     kinds = [part.WhichOneof("content") for part in message.parts]
+    if any(kind in ("raw", "url") for kind in kinds):
+        raise RpcError(CONTENT_NOT_SUPPORTED, "Files and links do not pass; send text, and data that is an envelope.")
     if any(kind not in ("text", "data") for kind in kinds) or kinds.count("data") > 1 or "text" not in kinds:
-        raise Refused(
-            "bad_request", "A message has a text part and at most one data part; files and links do not pass."
-        )
+        raise Refused("bad_request", "A message has a text part and at most one data part.")
     text = "\n".join(part.text for part in message.parts if part.WhichOneof("content") == "text")
     if len(text) > MAX_TEXT:
         raise Refused("bad_request", f"The text has {len(text)} characters; {MAX_TEXT} are allowed. Send less.")
@@ -112,7 +132,26 @@ def next_hop(receiver: str, caller: Caller, parent: Chain | None) -> Chain:
             "not_allowed",
             f"This would be hop {chain.hop} of a chain of messages ({way}); {MAX_HOPS} are allowed. Answer instead.",
         )
+    if chain.visited.count(receiver) > MAX_VISITS:
+        way = " -> ".join(chain.visited)
+        raise Refused("not_allowed", f"{receiver} is at work on this already ({way}). Answer with what you have.")
     return chain
+
+
+def check_business(business: Business, limit_usd_micro: int | None) -> None:
+    """Raises `Refused` when what one message led to has cost all it may, or has become too many messages."""
+    if limit_usd_micro is not None and business.usd_micro >= limit_usd_micro:
+        raise Refused(
+            "over_budget",
+            f"Everything that {business.correlation_id} led to has cost ${budgets.usd(business.usd_micro)}, of "
+            f"${budgets.usd(limit_usd_micro)} (correlation_usd in policies/budgets.yaml). Answer with what you have.",
+        )
+    if business.messages >= MAX_MESSAGES:
+        raise Refused(
+            "not_allowed",
+            f"{business.correlation_id} has led to {business.messages} messages, and no more are carried for it. Answer "
+            "with what you have.",
+        )
 
 
 def timeout_of(envelope: Envelope | None, now: datetime) -> timedelta:
@@ -123,6 +162,25 @@ def timeout_of(envelope: Envelope | None, now: datetime) -> timedelta:
     if left <= timedelta(0):
         raise Refused("bad_request", f"The deadline {envelope.deadline.isoformat()} has passed; set a later one.")
     return min(left, MAX_TIMEOUT)
+
+
+def booked(outgoing: Outgoing, correlation_id: str) -> Outgoing:
+    """The message under this correlation id, whatever its sender called it."""
+    if outgoing.envelope is None or outgoing.envelope.correlation_id == correlation_id:
+        return outgoing
+    envelope = outgoing.envelope.model_copy(update={"correlation_id": correlation_id})
+    message = outgoing.params["message"]
+    parts = [part | {"data": envelope.to_data()} if "data" in part else part for part in message["parts"]]
+    return replace(outgoing, params=outgoing.params | {"message": message | {"parts": parts}}, envelope=envelope)
+
+
+def late_task(message_id: str, team: str, deadline: datetime) -> dict[str, Any]:
+    """What the sender gets when the deadline passes without an answer: a task that failed, with the reason for its code."""
+    text = f"The team {team} did not answer by {deadline.isoformat(timespec='seconds')}; an answer that comes later is void."
+    data = {"reason": "deadline", "deadline": deadline.isoformat(), "message": message_id}
+    artifact = {"artifactId": message_id, "name": "deadline", "parts": [{"text": text}, {"data": data}]}
+    task = {"id": message_id, "contextId": message_id, "status": {"state": "TASK_STATE_FAILED"}}
+    return {"task": task | {"artifacts": [artifact]}}
 
 
 def stamped(outgoing: Outgoing, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,6 +200,12 @@ def read_incoming(result: object) -> Incoming:
             answer = cast("dict[str, Any]", message)
             return Incoming("message", _texts([answer]), answer.get("taskId"), answer.get("contextId"))
     raise ValueError("neither a task nor a message")
+
+
+def error_info(code: int) -> list[dict[str, Any]] | None:
+    """A2A's own errors with their reason, as google.rpc.ErrorInfo; None for other codes."""
+    kind = "type.googleapis.com/google.rpc.ErrorInfo"
+    return [{"@type": kind, "reason": _REASONS[code], "domain": "a2a-protocol.org"}] if code in _REASONS else None
 
 
 def public_card(card: Mapping[str, Any], url: str) -> dict[str, Any]:

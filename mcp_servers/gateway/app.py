@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,17 +13,22 @@ from fastapi import APIRouter
 
 from mcp_servers.gateway.a2a_api import Relay, TeamAddress, a2a_router
 from mcp_servers.gateway.allowance import Allowance, BudgetLaw
+from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.door import Door
-from mcp_servers.gateway.grants import Access, Grants
+from mcp_servers.gateway.grants import DEFAULT_MODEL, Access, Grants
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.mcp_api import mcp_router
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.openai_api import openai_router
 from mcp_servers.gateway.prices import Prices
+from mcp_servers.gateway.tool_calls import ToolCalls, note_quarantine
 from mcp_servers.gateway.upstreams import ToolServer, Upstreams
+from mcp_servers.monitor.observer import Nobody, Observer
+from mcp_servers.resilience.load import LoadGate
 from memory import messages
 from memory.session import Database
+from policies.models import ModelsLaw
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,18 @@ class GatewayParts:
     model_settings: ModelSettings
     #: The rehearsal model: an OpenAI request with its `purpose` -> message, usage, finish_reason.
     rehearsal: Callable[[dict[str, Any]], Mapping[str, Any]]
+    #: The kernel's own tool servers; `catalogue` are all others, as main admits them.
     tool_servers: Sequence[ToolServer]
     #: Where the gateway is reached, `http://127.0.0.1:7070`.
     public_url: str
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
+    catalogue: Directory | None = None
+    #: Chains, economy and loop limits as main has them now.
+    models_law: Callable[[], ModelsLaw] = ModelsLaw
+    #: Sees every call; and what refuses new model calls when there are too many.
+    observer: Observer = field(default_factory=Nobody)
+    load: LoadGate = field(default_factory=LoadGate)
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,15 @@ class Gateway:
     door: Door
     models: Models
     client: httpx.AsyncClient
+    upstreams: Upstreams
+    relay: Relay
 
     async def close(self) -> None:
         """Ends all connections to providers and teams."""
+        await self.relay.close()
         await self.models.close()
         await self.client.aclose()
+        await self.upstreams.close()
 
 
 def create_gateway(parts: GatewayParts) -> Gateway:
@@ -71,7 +87,8 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     grants = Grants(parts.access, parts.models_of)
     allowance = Allowance(parts.budgets, parts.team_budget_usd)
     door = Door(parts.database, parts.identity, grants, allowance, prices, parts.clock, parts.new_id)
-    models = Models(settings, parts.rehearsal)
+    door.till.observer, door.till.load = parts.observer, parts.load
+    models = Models(settings, parts.rehearsal, parts.models_law)
     # Teams are told to us by the kernel and reached directly: no proxy of the environment stands between.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
     client = httpx.AsyncClient(trust_env=False, limits=limits, follow_redirects=False)
@@ -79,11 +96,18 @@ def create_gateway(parts: GatewayParts) -> Gateway:
         messages.close_unanswered(session, parts.clock())
     door.sweep()
     # Reads the price list, which takes a while the first time.
-    models.usable(models.default.name, prices)
+    usable = models.usable(DEFAULT_MODEL, prices)
     # So does loading the SDK of the provider in use.
-    models.provider(models.default)
+    if usable:
+        models.provider(models.default)
     router = APIRouter()
     router.include_router(openai_router(door, models))
-    router.include_router(mcp_router(door, Upstreams(parts.tool_servers)))
-    router.include_router(a2a_router(Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))))
-    return Gateway(router, door, models, client)
+    upstreams = Upstreams(
+        parts.tool_servers,
+        catalogue=parts.catalogue,
+        on_quarantine=lambda server, it: note_quarantine(door, server, it),
+    )
+    router.include_router(mcp_router(door, upstreams, ToolCalls(door, upstreams)))
+    relay = Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))
+    router.include_router(a2a_router(relay))
+    return Gateway(router, door, models, client, upstreams, relay)

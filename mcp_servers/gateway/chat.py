@@ -193,13 +193,27 @@ class ChatProvider(Protocol):
     def stream(self, request: ChatRequest, purpose: str) -> AsyncIterator[Piece]: ...
 
 
+Failure = Literal[
+    "quota",  # the provider's own: no money or calls left there
+    "rate_limit",
+    "outage",
+    "unreachable",
+    "timeout",
+    "malformed",  # an answer that does not follow its own format
+    "broken",  # an answer that began and did not end
+    "key_refused",
+    "no_such_model",
+    "not_accepted",  # the request itself: no other provider is asked
+]
+
+
 class ProviderFailed(Exception):
     """A provider did not answer. `free`: it certainly did no work that it could charge. `kind` is for the usage row."""
 
-    def __init__(self, message: str, kind: Literal["failed", "timeout", "broken"], *, free: bool) -> None:
+    def __init__(self, message: str, kind: Failure, *, free: bool) -> None:
         super().__init__(message)
         self.message = message
-        self.kind: Literal["failed", "timeout", "broken"] = kind
+        self.kind: Failure = kind
         self.free = free
 
 

@@ -1,35 +1,22 @@
-"""One client a model: connections and TLS contexts are shared between calls. The one place that names the providers' SDKs."""
+"""One client a model: connections and TLS contexts are shared between calls. No client here retries anything by itself."""
 
 from __future__ import annotations
 
 import ssl
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
-import anthropic
-import httpx
-from langchain_anthropic import ChatAnthropic
-from langchain_core.language_models import BaseChatModel
-from langchain_openai import ChatOpenAI
-from langchain_openai.chat_models.base import BaseChatOpenAI
-from pydantic import SecretStr
+import aiohttp
 
+from mcp_servers.gateway.chat import ChatProvider
 from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.openai_provider import OpenAIProvider, Server
 from mcp_servers.gateway.prices import Link, is_own_hardware
-from mcp_servers.gateway.providers import LangChainProvider
+
+if TYPE_CHECKING:
+    from mcp_servers.gateway.anthropic_client import OwnAnthropic
 
 CONNECT_SECONDS = 10.0
-
-
-class _OwnAnthropic(ChatAnthropic):
-    """With a client of its own, which can be closed; LangChain shares one a process, bound to the first event loop."""
-
-    @cached_property
-    def _async_client(self) -> anthropic.AsyncAnthropic:
-        return anthropic.AsyncAnthropic(**self._client_params)
-
-    async def close(self) -> None:
-        await self._async_client.close()
 
 
 class Clients:
@@ -37,74 +24,59 @@ class Clients:
 
     def __init__(self, settings: ModelSettings) -> None:
         self.settings = settings
-        self._clients: dict[Link, LangChainProvider] = {}
-        self._anthropic: list[_OwnAnthropic] = []
-        self._http: dict[bool, tuple[httpx.Client, httpx.AsyncClient]] = {}
+        self._openai: dict[Link, OpenAIProvider] = {}
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._anthropic: dict[Link, tuple[OwnAnthropic, ChatProvider]] = {}
 
-    def provider(self, link: Link) -> LangChainProvider:
+    def provider(self, link: Link) -> ChatProvider:
         """The client of a link that is not the rehearsal."""
-        if link not in self._clients:
-            wire: Literal["openai", "anthropic"] = "anthropic" if link.provider == "anthropic" else "openai"
-            self._clients[link] = LangChainProvider(self._chat_model(link), wire, link.name)
-        return self._clients[link]
+        return self._anthropic_client(link) if link.provider == "anthropic" else self.embedder(link)
+
+    def embedder(self, link: Link) -> OpenAIProvider:
+        """The client of a link that speaks OpenAI's wire."""
+        if link not in self._openai:
+            self._openai[link] = OpenAIProvider(self._server(link), link.model, link.name)
+        return self._openai[link]
 
     async def close(self) -> None:
-        for anthropic_model in self._anthropic:
-            await anthropic_model.close()
-        for client, async_client in self._http.values():
-            client.close()
-            await async_client.aclose()
-        self._clients.clear()
+        for model, _ in self._anthropic.values():
+            await model.close()
+        for session in self._sessions.values():
+            await session.close()
         self._anthropic.clear()
-        self._http.clear()
+        self._openai.clear()
+        self._sessions.clear()
 
-    def _chat_model(self, link: Link) -> BaseChatModel:
+    def _server(self, link: Link) -> Server:
         settings = self.settings
-        if link.provider == "anthropic":
-            model = _OwnAnthropic(
-                model_name=link.model,
-                api_key=SecretStr(settings.anthropic_api_key or ""),
-                base_url=settings.anthropic_url,
-                timeout=settings.timeout_seconds,
-                max_retries=0,
-                stop=None,
-            )
-            self._anthropic.append(model)
-            return model
         if link.provider == "openai":
-            return ChatOpenAI(
-                model=link.model,
-                api_key=SecretStr(settings.openai_api_key or ""),
-                base_url=settings.openai_url,
-                use_responses_api=False,
-                **self._openai_clients(direct=False),
+            url, key = settings.openai_url, settings.openai_api_key or ""
+            return Server(url, key, "max_completion_tokens", lambda: self._session(direct=False))
+        # No proxy of the environment stands between us and our own hardware.
+        url, direct = settings.base_url or "", is_own_hardware(settings.base_url or "")
+        key = settings.base_url_api_key or "none"
+        return Server(url, key, "max_tokens", lambda: self._session(direct=direct))
+
+    def _session(self, *, direct: bool) -> aiohttp.ClientSession:
+        """Made inside the running event loop, which it belongs to."""
+        if direct not in self._sessions:
+            timeout = aiohttp.ClientTimeout(total=self.settings.timeout_seconds, sock_connect=CONNECT_SECONDS)
+            connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
+            jar = aiohttp.DummyCookieJar()
+            self._sessions[direct] = aiohttp.ClientSession(
+                connector=connector, timeout=timeout, cookie_jar=jar, trust_env=not direct
             )
-        # The base class sends `max_tokens`, which every compatible server knows; `max_completion_tokens` not all do.
-        return BaseChatOpenAI(
-            model=link.model,
-            api_key=SecretStr(settings.base_url_api_key or "none"),
-            base_url=settings.base_url,
-            use_responses_api=False,
-            **self._openai_clients(direct=is_own_hardware(settings.base_url or "")),
-        )
+        return self._sessions[direct]
+
+    def _anthropic_client(self, link: Link) -> ChatProvider:
+        if link not in self._anthropic:
+            # LangChain and Anthropic's SDK take seconds to import: only who uses them waits for them.
+            from mcp_servers.gateway.anthropic_client import anthropic_client
+
+            self._anthropic[link] = anthropic_client(self.settings, link)
+        return self._anthropic[link][1]
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         """One context for all clients: each costs 18 ms to build."""
         return ssl.create_default_context()
-
-    def _openai_clients(self, *, direct: bool) -> dict[str, Any]:
-        """Client arguments. `direct`: no proxy of the environment stands between us and our own hardware."""
-        seconds = self.settings.timeout_seconds
-        if direct not in self._http:
-            timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
-            options: dict[str, Any] = {"timeout": timeout, "verify": self._tls, "trust_env": not direct}
-            self._http[direct] = (httpx.Client(**options), httpx.AsyncClient(**options))
-        client, async_client = self._http[direct]
-        return {
-            "http_client": client,
-            "http_async_client": async_client,
-            "timeout": seconds,
-            "max_retries": 0,
-            "stream_usage": True,
-        }

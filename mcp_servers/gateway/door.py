@@ -7,64 +7,29 @@ was decided is in the ledger before the call is made, what came of it after; pay
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-import anyio
 from anyio import to_thread
 from sqlalchemy.orm import Session
 
 from mcp_servers.gateway.allowance import Allowance
+from mcp_servers.gateway.crossing import Crossing
 from mcp_servers.gateway.grants import Grants
 from mcp_servers.gateway.identity import Caller, Identity
-from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Tokens
+from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.refusals import Refused
-from memory import budgets, ledger, usage
+from mcp_servers.gateway.till import ModelAsk, Till, Try
+from mcp_servers.gateway.under_way import UnderWay
+from memory import ledger, usage
 from memory.session import Database
 
-#: A reservation lives this much longer than the call may take.
-GRACE = timedelta(seconds=60)
 #: At most one ledger row for bad tokens in this time; it carries the count of those before it.
 BAD_TOKEN_EVERY = timedelta(minutes=1)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ModelAsk:
-    """A model call about to be made. `tokens_in` is an upper bound, `tokens_out` the most it may answer."""
-
-    asked: str
-    link: Link
-    purpose: str
-    run: str
-    tokens_in: int
-    tokens_out: int
-    timeout: timedelta
-    request_sha256: str
-
-
-class Meter:
-    """What a call turned out to cost. Whoever makes the call says so; unsaid, it counts at its upper bound."""
-
-    def __init__(self) -> None:
-        self.tokens: Tokens | None = None
-        self.free = False
-        self.outcome = "unmetered"
-        self.answer_sha256: str | None = None
-
-    def used(self, tokens: Tokens | None, answer_sha256: str) -> None:
-        """The call was answered. None: the provider did not say, or not credibly, how many tokens that took."""
-        self.tokens = tokens
-        self.answer_sha256 = answer_sha256
-        self.outcome = "unmetered" if tokens is None else "ok"
-
-    def failed(self, outcome: Literal["failed", "timeout", "broken"], *, free: bool) -> None:
-        """The call was not answered. `free` only if the provider certainly did not work on it."""
-        self.outcome, self.free = outcome, free
 
 
 class Door:
@@ -84,64 +49,35 @@ class Door:
         self.prices = prices
         self.clock = clock
         self.new_id = new_id
+        self.till = Till(database, grants, allowance, prices, clock, new_id)
+        self.allowance = allowance
+        self.under_way = UnderWay()
         self._database = database
         self._identity = identity
-        self._allowance = allowance
         self._bad_tokens = 0
         self._bad_tokens_written: datetime | None = None
 
     async def identify(self, authorization: str | None) -> Caller:
         """Who is calling. Raises `Refused` (unauthenticated)."""
-        try:
-            return await to_thread.run_sync(self._identity.identify, authorization, self.clock())
-        except Refused:
-            await to_thread.run_sync(self._note_bad_token)
-            raise
+        return await to_thread.run_sync(self._identified, authorization)
 
-    @asynccontextmanager
-    async def model_call(self, caller: Caller, ask: ModelAsk) -> AsyncGenerator[Meter]:
-        """Holds the call's upper bound while the block makes the call, and settles after it. Raises `Refused`."""
-        reservation, held = await to_thread.run_sync(self._reserve, caller, ask)
-        meter, began = Meter(), self.clock()
-        try:
-            yield meter
-        except BaseException:
-            if meter.outcome == "unmetered":
-                meter.failed("broken", free=False)
-            raise
-        finally:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._settle, caller, ask, meter, reservation, held, began)
+    async def begin_model_call(
+        self, authorization: str | None, prepare: Callable[[Caller], tuple[ModelAsk, T]]
+    ) -> tuple[Crossing, T]:
+        """Who is calling, what for (`prepare` says, once that is known), and whether it may: the first try, paid for.
 
-    async def tool_call(
-        self,
-        caller: Caller,
-        tool: str,
-        arguments_sha256: str,
-        run: str,
-        do: Callable[[], Awaitable[T]],
-        judge: Callable[[T], tuple[str, str]],
-    ) -> T:
-        """Makes a granted tool call. `judge` gives the result's outcome (`ok`, `error`) and hash. Raises `Refused`."""
-        detail = {"arguments_sha256": arguments_sha256, "run": run}
-        try:
-            self.grants.check_tool(caller, tool)
-        except Refused as refused:
-            await self.record(caller, "tool.call", tool, "refused", detail | {"why": refused.message})
-            raise
-        await self.record(caller, "tool.call", tool, "allowed", detail)
-        began, outcome, result_sha256 = self.clock(), "broken", None
-        try:
-            result = await do()
-            outcome, result_sha256 = judge(result)
-            return result
-        except Refused as refused:
-            outcome = refused.code
-            raise
-        finally:
-            ended = {"result_sha256": result_sha256, "run": run, "ms": _ms(self.clock() - began)}
-            with anyio.CancelScope(shield=True):
-                await self.record(caller, "tool.result", tool, outcome, ended)
+        One visit to a worker thread, for these are the steps that every model call pays. Raises `Refused`.
+        """
+
+        def begin() -> tuple[Caller, ModelAsk, T, Try]:
+            caller = self._identified(authorization)
+            ask, more = prepare(caller)
+            if caller.kind == "member":
+                ask = replace(ask, run=self.under_way.business_of(caller.team, ask.run))
+            return caller, ask, more, self.till.begin(caller, ask)
+
+        caller, ask, more, first = await to_thread.run_sync(begin)
+        return Crossing(self.till, caller, ask, first), more
 
     async def record(
         self,
@@ -179,75 +115,12 @@ class Door:
                 )
         return len(lost)
 
-    def _reserve(self, caller: Caller, ask: ModelAsk) -> tuple[str, int]:
-        """Grant, price, budget; the reservation and the amount held. The ledger entry is in the transaction of the hold."""
-        now, reservation = self.clock(), self.new_id()
-        detail: dict[str, Any] = {"asked": ask.asked, "purpose": ask.purpose, "run": ask.run}
-        detail |= {"request_sha256": ask.request_sha256, "reservation": reservation}
+    def _identified(self, authorization: str | None) -> Caller:
         try:
-            self.grants.check_model(caller, ask.asked)
-            held = self.prices.upper_bound(ask.link, ask.tokens_in, ask.tokens_out)
-        except Refused as refused:
-            self._record(caller, "model.call", ask.link.name, "refused", detail | {"why": refused.message}, None)
+            return self._identity.identify(authorization, self.clock())
+        except Refused:
+            self._note_bad_token()
             raise
-        detail |= {"held_usd_micro": held, "price": self.prices.basis(ask.link)}
-        limits, lifetime = self._allowance.limits(caller), ask.timeout + GRACE
-        hold = budgets.Hold(
-            reservation, caller.team, caller.member, ask.link.name, ask.purpose, ask.run, held, lifetime
-        )
-        over: budgets.OverBudget | None = None
-        with self._database.begin() as session:
-            try:
-                budgets.reserve(session, hold, limits, now)
-            except budgets.OverBudget as error:
-                over, detail = error, detail | {"why": str(error)}
-            outcome = "refused" if over else "allowed"
-            ledger.append(session, ledger.Entry(caller.address, "model.call", ask.link.name, outcome, now, detail))
-        if over is not None:
-            raise Refused("over_budget", str(over), over.opens_at) from over
-        return reservation, held
-
-    def _settle(
-        self, caller: Caller, ask: ModelAsk, meter: Meter, reservation: str, held: int, began: datetime
-    ) -> None:
-        now = self.clock()
-        spent = 0 if meter.free else held if meter.tokens is None else self._cost(ask.link, meter.tokens, held)
-        tokens = meter.tokens or Tokens(0, 0)
-        with self._database.begin() as session:
-            try:
-                counted = budgets.settle(session, reservation, spent, now)
-            except LookupError:
-                # The sweep was faster: the call outlived its reservation, which is spent and recorded already.
-                counted = held
-            else:
-                usage.record(
-                    session,
-                    usage.Usage(
-                        day=budgets.day_of(began),
-                        at=now,
-                        team=caller.team,
-                        member=caller.member,
-                        model=ask.link.name,
-                        purpose=ask.purpose,
-                        run=ask.run,
-                        tokens_in=tokens.input,
-                        tokens_out=tokens.output,
-                        usd_micro=counted,
-                        latency_ms=_ms(now - began),
-                        outcome=meter.outcome,
-                    ),
-                )
-            detail = {"reservation": reservation, "run": ask.run, "usd_micro": counted, "ms": _ms(now - began)}
-            detail |= {"tokens_in": tokens.input, "tokens_out": tokens.output, "answer_sha256": meter.answer_sha256}
-            ledger.append(
-                session, ledger.Entry(caller.address, "model.result", ask.link.name, meter.outcome, now, detail)
-            )
-
-    def _cost(self, link: Link, tokens: Tokens, held: int) -> int:
-        try:
-            return self.prices.cost(link, tokens)
-        except PriceUnknown:
-            return held
 
     def _record(
         self,
@@ -277,7 +150,3 @@ class Door:
 
 def sha256(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
-
-
-def _ms(span: timedelta) -> int:
-    return int(span.total_seconds() * 1000)

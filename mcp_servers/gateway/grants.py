@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.refusals import Refused
@@ -16,6 +16,11 @@ class Access(Protocol):
     """The part of the law that grants tools (see `policies.access.Access`)."""
 
     def may(self, team: str, member: str, tool: str, *, manager: bool = False) -> bool: ...
+    def may_with(
+        self, team: str, member: str, tool: str, arguments: Mapping[str, Any], *, manager: bool = False
+    ) -> bool: ...
+    def wanted_arguments(self, team: str, member: str, tool: str, *, manager: bool = False) -> tuple[str, ...]: ...
+    def rate(self, team: str, member: str, tool: str) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,29 @@ class Grants:
         """The names a member may use."""
         return {DEFAULT_MODEL, *self.models_of(caller.team, caller.member)}
 
-    def check_tool(self, caller: Caller, tool: str) -> None:
-        if not self.may_call(caller, tool):
+    def rate(self, caller: Caller, tool: str) -> int | None:
+        """Calls that a member may make of the tool in a minute; None: no limit."""
+        return self.access().rate(caller.team, caller.member, tool)
+
+    def check_tool(self, caller: Caller, tool: str, arguments: Mapping[str, Any]) -> None:
+        """Raises `Refused` unless some grant covers this very call. Decided on the parsed arguments that are then sent."""
+        if caller.kind != "member":
+            return
+        access, who = self.access(), (caller.team, caller.member, tool)
+        if access.may_with(*who, arguments, manager=caller.manager):
+            return
+        if access.may(*who, manager=caller.manager):
+            names = ", ".join(access.wanted_arguments(*who, manager=caller.manager))
             raise Refused(
                 "not_allowed",
-                f"{caller.address} may not call {tool[:80]}: no grant in policies/access.yaml covers it. "
-                "A person can grant it there by a pull request.",
+                f"{caller.address} may call {tool[:80]} only with certain arguments: policies/access.yaml has patterns for "
+                f"{names}. Give values that fit, or have a person widen the grant by a pull request.",
             )
+        raise Refused(
+            "not_allowed",
+            f"{caller.address} may not call {tool[:80]}: no grant in policies/access.yaml covers it. "
+            "A person can grant it there by a pull request.",
+        )
 
     def check_model(self, caller: Caller, model: str) -> None:
         if caller.kind == "member" and model not in self.models(caller):

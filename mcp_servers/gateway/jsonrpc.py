@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from fastapi.responses import JSONResponse
-from pydantic_core import from_json
+from fastapi.responses import JSONResponse, Response
+from pydantic_core import from_json, to_json
 
 from mcp_servers.gateway.refusals import Refused
 
@@ -22,6 +22,8 @@ REFUSED: Mapping[str, int] = {
     "upstream_failed": -32053,
     "timeout": -32054,
     "unauthenticated": -32055,
+    "rate_limited": -32056,
+    "overloaded": -32057,
 }
 
 
@@ -68,8 +70,15 @@ def result(call: Call, value: object) -> JSONResponse:
     return JSONResponse({"jsonrpc": "2.0", "id": call.id, "result": value})
 
 
-def error(call_id: str | int | None, code: int, message: str, status: int = 200) -> JSONResponse:
-    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": {"code": code, "message": message}}, status)
+def raw_result(call: Call, value: bytes) -> Response:
+    """A result that is JSON already: what was hashed is, byte for byte, what is sent."""
+    body = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (to_json(call.id), value)
+    return Response(body, media_type="application/json")
+
+
+def error(call_id: str | int | None, code: int, message: str, status: int = 200, data: object = None) -> JSONResponse:
+    body: dict[str, Any] = {"code": code, "message": message} | ({} if data is None else {"data": data})
+    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": body}, status)
 
 
 def refusal(call_id: str | int | None, refused: Refused) -> JSONResponse:

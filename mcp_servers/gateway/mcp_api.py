@@ -15,7 +15,6 @@ from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
 from mcp.types import (
     LATEST_PROTOCOL_VERSION,
     CallToolRequestParams,
-    CallToolResult,
     Implementation,
     InitializeRequestParams,
     InitializeResult,
@@ -24,21 +23,21 @@ from mcp.types import (
     ToolsCapability,
 )
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
 
 from mcp_servers.gateway import jsonrpc
-from mcp_servers.gateway.door import Door, sha256
+from mcp_servers.gateway.door import Door
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.upstreams import Upstreams, dump
+from mcp_servers.gateway.tool_calls import ToolCalls
+from mcp_servers.gateway.upstreams import Upstreams
 
 _TOOL = re.compile(r"[a-z][a-z0-9_]{0,39}__[a-z][a-z0-9_]{0,63}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
 _SERVER = Implementation(name="elf-gateway", version="1")
 
 
-def mcp_router(door: Door, upstreams: Upstreams) -> APIRouter:
+def mcp_router(door: Door, upstreams: Upstreams, calls: ToolCalls) -> APIRouter:
     """The route /mcp. GET and DELETE are answered 405: there is no stream to listen to and no session to end."""
     router = APIRouter()
 
@@ -57,7 +56,7 @@ def mcp_router(door: Door, upstreams: Upstreams) -> APIRouter:
             return jsonrpc.error(error.call_id, error.code, error.message, 400)
         if call.notification:
             return Response(status_code=202)
-        return await _answer(door, upstreams, caller, call, _run(request))
+        return await _answer(door, upstreams, calls, caller, call, _run(request))
 
     @router.api_route("/mcp", methods=["GET", "DELETE", "PUT", "PATCH"])
     @router.api_route("/mcp/", methods=["GET", "DELETE", "PUT", "PATCH"])
@@ -85,10 +84,10 @@ def _run(request: Request) -> str:
     return value if _RUN.fullmatch(value) else "none"
 
 
-async def _answer(door: Door, upstreams: Upstreams, caller: Caller, call: Call, run: str) -> Response:
+async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, caller: Caller, call: Call, run: str) -> Response:
     try:
         if call.method == "tools/call":
-            return jsonrpc.result(call, await _call_tool(door, upstreams, caller, call, run))
+            return jsonrpc.raw_result(call, await _call_tool(calls, caller, call, run))
         if call.method == "tools/list":
             return jsonrpc.result(call, await _list_tools(door, upstreams, caller))
         if call.method == "initialize":
@@ -123,26 +122,13 @@ async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[
     return listed | {"_meta": {"elf/unavailable": missing}} if missing else listed
 
 
-async def _call_tool(door: Door, upstreams: Upstreams, caller: Caller, call: Call, run: str) -> dict[str, Any]:
+async def _call_tool(calls: ToolCalls, caller: Caller, call: Call, run: str) -> bytes:
     params = CallToolRequestParams.model_validate(call.params)
     if not _TOOL.fullmatch(params.name):
         raise Refused(
             "bad_request", "A tool's name is <server>__<tool>, in lower-case letters, digits and underscores."
         )
-    arguments = params.arguments or {}
-    result = await door.tool_call(
-        caller,
-        params.name,
-        sha256(to_json(arguments)),
-        run,
-        do=lambda: upstreams.call(params.name, arguments, caller),
-        judge=_judge,
-    )
-    return _wire(result)
-
-
-def _judge(result: CallToolResult) -> tuple[str, str]:
-    return ("error" if result.isError else "ok"), sha256(dump(result))
+    return await calls.call(caller, params.name, params.arguments or {}, run)
 
 
 def _wire(model: BaseModel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mcp_servers.gateway.prices import Provider, Rate
 class ModelSettings:
     """What bootstrap found in the environment. Keys never appear in the representation.
 
-    `prefer` chooses among what is configured; without it: the server at `base_url`, then Anthropic, then OpenAI, then rehearsal.
+    Which of it is used, and in which order, is not said here but in `policies/models.yaml`.
     """
 
     openai_api_key: str | None = field(default=None, repr=False)
@@ -25,14 +25,14 @@ class ModelSettings:
     price_per_million: Rate | None = None
     openai_model: str = "gpt-5-mini"
     anthropic_model: str = "claude-sonnet-5-5"
-    prefer: Provider | None = None
     openai_url: str = "https://api.openai.com/v1"
     anthropic_url: str = "https://api.anthropic.com"
+    #: No request takes longer, whatever the law's deadline.
     timeout_seconds: float = 120.0
 
     @property
     def configured(self) -> Mapping[Provider, str]:
-        """The model of each provider that can be reached, best first."""
+        """The model of each provider that can be reached."""
         found: dict[Provider, str] = {}
         if self.base_url:
             found["local"] = self.base_url_model

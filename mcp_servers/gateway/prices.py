@@ -17,7 +17,9 @@ from genai_prices import Usage, calc_price
 from mcp_servers.gateway.refusals import Refused
 
 MICRO = 1_000_000
-Provider = Literal["rehearsal", "openai", "anthropic", "local"]
+Provider = Literal["rehearsal", "lexical", "openai", "anthropic", "local"]
+#: Answered by ourselves, for nothing.
+_OURS = ("rehearsal", "lexical")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Link:
 
     @property
     def name(self) -> str:
-        """As the gateway names it: `rehearsal`, `openai/<model>`, `anthropic/<model>`, `local/<model>`."""
-        return "rehearsal" if self.provider == "rehearsal" else f"{self.provider}/{self.model}"
+        """As the gateway names it: `rehearsal`, `lexical`, `openai/<model>`, `anthropic/<model>`, `local/<model>`."""
+        return self.model if self.provider in _OURS else f"{self.provider}/{self.model}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Prices:
 
     def cost(self, link: Link, tokens: Tokens) -> int:
         """Micro-dollars of a call that was made. Raises `PriceUnknown`."""
-        if link.provider == "rehearsal":
+        if link.provider in _OURS:
             return 0
         if link.provider == "local":
             return self._cost_at_server(link, tokens)
@@ -85,8 +87,8 @@ class Prices:
 
     def basis(self, link: Link) -> str:
         """Where the price comes from, for people to read."""
-        if link.provider == "rehearsal":
-            return "rehearsal: no model is paid"
+        if link.provider in _OURS:
+            return f"{link.provider}: no model is paid"
         if link.provider != "local":
             return "list price"
         if self._rate is not None:

@@ -1,4 +1,4 @@
-"""Providers behind the door: LangChain chat models for OpenAI's and Anthropic's wire.
+"""Anthropic behind the door, by its LangChain chat model.
 
 One try each: no client here retries by itself. What a provider says wrong becomes `ProviderFailed`, with whether it was free.
 """
@@ -6,59 +6,49 @@ One try each: no client here retries by itself. What a provider says wrong becom
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, cast
 
 import anthropic
-import httpx
 import httpx2
-import openai
+from langchain_anthropic import ChatAnthropic
 from langchain_core.exceptions import LangChainException
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 
 from mcp_servers.gateway.chat import Answer, ChatRequest, FinishReason, Piece, ProviderFailed, credible_tokens
+from mcp_servers.gateway.failures import FINISH, status_failure
 
 #: What clients raise when an answer is not what its wire promises (JSON, fields, types).
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, LangChainException)
-#: OpenAI's SDK stands on httpx, Anthropic's on httpx2.
-_CONNECTIONS = (openai.OpenAIError, anthropic.AnthropicError, httpx.HTTPError, httpx2.HTTPError)
-_TIMEOUTS = (openai.APITimeoutError, anthropic.APITimeoutError, httpx.TimeoutException, httpx2.TimeoutException)
-_NEVER_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx2.ConnectError, httpx2.ConnectTimeout)
-_FAILURES = (*_CONNECTIONS, *_MALFORMED)
-_FINISH: Mapping[str, FinishReason] = {
-    "stop": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "tool_use": "tool_calls",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-}
+#: Anthropic's SDK stands on httpx2.
+_CONNECTIONS = (anthropic.AnthropicError, httpx2.HTTPError)
+_TIMEOUTS = (anthropic.APITimeoutError, httpx2.TimeoutException)
+_NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout)
+FAILURES = (*_CONNECTIONS, *_MALFORMED)
 
 
 class LangChainProvider:
-    """A LangChain chat model. `wire` is the dialect its options are written in."""
+    """A LangChain chat model of Anthropic's."""
 
-    def __init__(self, model: BaseChatModel, wire: Literal["openai", "anthropic"], name: str) -> None:
+    def __init__(self, model: ChatAnthropic, name: str) -> None:
         self._model = model
-        self._wire: Literal["openai", "anthropic"] = wire
         self._name = name
+        #: Some models take no temperature: their client says so before anything is sent. A hint is then left out.
+        self._takes_sampling = True
 
     async def answer(self, request: ChatRequest, purpose: str) -> Answer:
-        del purpose
         try:
             message = await self._bound(request).ainvoke(_messages(request))
             return _answer(message)
-        except _FAILURES as error:
-            raise self._failed(error) from error
+        except ValueError as error:
+            if self._leaves_sampling_out(error):
+                return await self.answer(request, purpose)
+            raise failure(self._name, error) from error
+        except FAILURES as error:
+            raise failure(self._name, error) from error
 
     async def stream(self, request: ChatRequest, purpose: str) -> AsyncGenerator[Piece]:
-        del purpose
         calls: dict[str | int | None, int] = {}
         finish, started = None, False
         try:
@@ -68,35 +58,44 @@ class LangChainProvider:
                 finish = piece.finish_reason or finish
                 if piece.delta or piece.tokens:
                     yield Piece(piece.delta, None, piece.tokens)
-        except _FAILURES as error:
-            raise self._failed(error, started=started) from error
+        except FAILURES as error:
+            if started or not self._leaves_sampling_out(error):
+                raise failure(self._name, error, started=started) from error
+            async for piece in self.stream(request, purpose):
+                yield piece
+            return
         if finish is None:
             raise ProviderFailed(f"{self._name} ended its answer in the middle; ask again.", "broken", free=False)
         yield Piece(finish_reason="tool_calls" if calls and finish == "stop" else finish)
 
     def _bound(self, request: ChatRequest) -> Runnable[Any, BaseMessage]:
-        if self._wire == "openai":
-            return self._model.bind(**_openai_options(request))
-        options = _anthropic_options(request)
+        options = _anthropic_options(request, sampling=self._takes_sampling)
         if not request.tools:
             return self._model.bind(**options)
         tools = [tool.model_dump(exclude_none=True) for tool in request.tools]
         return self._model.bind_tools(tools, **options, **_anthropic_choice(request))
 
-    def _failed(self, error: Exception, *, started: bool = False) -> ProviderFailed:
-        name = self._name
-        if _never_connected(error):
-            return ProviderFailed(f"{name} cannot be reached; check its address and the network.", "failed", free=True)
-        if isinstance(error, _TIMEOUTS):
-            return ProviderFailed(f"{name} did not answer in time; ask again later.", "timeout", free=False)
-        if isinstance(error, openai.APIStatusError | anthropic.APIStatusError) and not started:
-            return ProviderFailed(_status_text(name, error.status_code), "failed", free=True)
-        if started or isinstance(error, _CONNECTIONS):
-            return ProviderFailed(f"The connection to {name} broke; ask again.", "broken", free=False)
-        what = type(error).__name__
-        return ProviderFailed(
-            f"{name} sent an answer that does not follow its own format ({what}).", "failed", free=False
-        )
+    def _leaves_sampling_out(self, error: Exception) -> bool:
+        """Whether the client refused a sampling hint before it sent anything; from now on this model gets none."""
+        refused = isinstance(error, ValueError) and "is not supported for" in str(error) and self._takes_sampling
+        self._takes_sampling = self._takes_sampling and not refused
+        return refused
+
+
+def failure(name: str, error: Exception, *, started: bool = False) -> ProviderFailed:
+    """What a client's exception means. `started`: part of an answer had come already."""
+    if _never_connected(error):
+        return ProviderFailed(f"{name} cannot be reached; check its address and the network.", "unreachable", free=True)
+    if isinstance(error, _TIMEOUTS):
+        return ProviderFailed(f"{name} did not answer in time; ask again later.", "timeout", free=False)
+    if isinstance(error, anthropic.APIStatusError) and not started:
+        return status_failure(name, error.status_code, str(error.body))
+    if started or isinstance(error, _CONNECTIONS):
+        return ProviderFailed(f"The connection to {name} broke; ask again.", "broken", free=False)
+    what = type(error).__name__
+    return ProviderFailed(
+        f"{name} sent an answer that does not follow its own format ({what}).", "malformed", free=False
+    )
 
 
 def _messages(request: ChatRequest) -> list[BaseMessage]:
@@ -106,20 +105,10 @@ def _messages(request: ChatRequest) -> list[BaseMessage]:
     )
 
 
-def _openai_options(request: ChatRequest) -> dict[str, Any]:
-    fields = {"tools", "tool_choice", "parallel_tool_calls", "stop", "temperature", "top_p", "seed"}
-    fields |= {"presence_penalty", "frequency_penalty", "reasoning_effort"}
-    options = request.model_dump(mode="json", include=fields, exclude_none=True)
-    options["max_tokens"] = request.most_tokens_out
-    if request.response_format:
-        # In the body as it is: as an argument, the SDK would parse the answer itself and insist on strict tools.
-        options["extra_body"] = {"response_format": request.response_format}
-    return options
-
-
-def _anthropic_options(request: ChatRequest) -> dict[str, Any]:
+def _anthropic_options(request: ChatRequest, *, sampling: bool) -> dict[str, Any]:
     """What Anthropic's wire knows; seed and penalties are hints that it has no place for."""
-    options = request.model_dump(include={"temperature", "top_p", "reasoning_effort"}, exclude_none=True)
+    known = {"temperature", "top_p", "reasoning_effort"} if sampling else {"reasoning_effort"}
+    options = request.model_dump(include=known, exclude_none=True)
     options["max_tokens"] = request.most_tokens_out
     if request.stop is not None:
         options["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop
@@ -186,7 +175,7 @@ def _piece(chunk: BaseMessage, calls: dict[str | int | None, int]) -> Piece:
 
 def _finish(metadata: Mapping[str, Any]) -> FinishReason | None:
     said = metadata.get("finish_reason") or metadata.get("stop_reason")
-    return _FINISH.get(str(said), "stop") if said else None
+    return FINISH.get(str(said), "stop") if said else None
 
 
 def _tokens(message: AIMessage) -> Any:
@@ -206,14 +195,3 @@ def _never_connected(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
-
-
-def _status_text(name: str, status: int) -> str:
-    reasons: Sequence[tuple[bool, str]] = (
-        (status in (401, 403), "refuses our key; a person must check it"),
-        (status == 404, "does not know that model"),
-        (status == 429, "says that its own quota or rate limit is used up; ask again later"),
-        (status >= 500, "is failing; ask again later"),
-    )
-    reason = next((text for holds, text in reasons if holds), "does not accept the request")
-    return f"{name} {reason} (HTTP {status})."

@@ -9,6 +9,8 @@ Code = Literal[
     "unauthenticated",  # who are you? The same words for every bad token
     "not_allowed",  # known, but not granted; the message names the rule
     "over_budget",  # not enough money left; `opens_at` says when again
+    "rate_limited",  # too often in a minute; `opens_at` says when again
+    "overloaded",  # too much is under way, or the machine is out of memory; `opens_at` says when to come again
     "price_unknown",  # nobody knows what it would cost, so it is not made
     "bad_request",  # the request itself is wrong
     "not_found",

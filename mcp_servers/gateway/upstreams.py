@@ -1,27 +1,35 @@
-"""Tool servers behind the gateway: what the gateway needs of one, and how a FastMCP object in this process becomes one."""
+"""Tool servers behind the gateway: what the gateway needs of one, and all of them together.
+
+One that hangs, fails, or is no longer what was admitted concerns nobody else. What a server answers is data: cut to size,
+freed of the secrets it was given, marked untrusted.
+"""
 
 from __future__ import annotations
 
-import inspect
-import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextvars import ContextVar
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import anyio
-from anyio import to_thread
-from mcp.server.fastmcp import FastMCP
-from mcp.server.fastmcp.exceptions import ToolError
-from mcp.types import CallToolResult, ContentBlock, TextContent, Tool
+from mcp.types import CallToolResult, TextContent, Tool
+from pydantic import BaseModel
 
+from mcp_servers.gateway.admission import Compared, Quarantined, Terms, compare, hashes
 from mcp_servers.gateway.identity import Caller
+from mcp_servers.gateway.in_process import InProcessServer, current_caller, threaded
+from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.rpc_server import ToolRefused, UpstreamFailed
+
+__all__ = ["InProcessServer", "ToolServer", "Upstreams", "current_caller", "threaded"]
 
 LIST_SECONDS = 5.0
 CALL_SECONDS = 60.0
 MAX_RESULT_BYTES = 200_000
-
-_caller: ContextVar[Caller] = ContextVar("caller")
+#: How old what is known of a server's definitions may be when one of its tools is called.
+CHECK_SECONDS = 30.0
+UNTRUSTED = {"elf/untrusted": True}
 
 
 class ToolServer(Protocol):
@@ -33,120 +41,188 @@ class ToolServer(Protocol):
     async def call_tool(self, tool: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult: ...
 
 
-def current_caller() -> Caller:
-    """Who called the tool that is running. `LookupError` outside of a tool call."""
-    return _caller.get()
+@dataclass
+class Served:
+    """A server, its terms, and what was last seen of it."""
+
+    server: ToolServer
+    terms: Terms
+    #: Tool name -> hash as admitted; of the kernel's own servers, as they were at the first look.
+    admitted: Mapping[str, str] | None = None
+    compared: Compared | None = None
+    problem: str | None = None
+    #: Milliseconds that the last look took.
+    ms: int = 0
+    checked_at: float = float("-inf")
+    told: set[tuple[str, str | None]] = field(default_factory=set[tuple[str, str | None]])
 
 
-class InProcessServer:
-    """A FastMCP object in this process. Its plain functions run in worker threads, its async functions on the event loop."""
+class Catalogue(Protocol):
+    """The servers beside the kernel's own, as main admits them now."""
 
-    def __init__(self, name: str, server: FastMCP[Any]) -> None:
-        self.name = name
-        self._server = server
-
-    async def list_tools(self) -> list[Tool]:
-        return await self._server.list_tools()
-
-    async def call_tool(self, tool: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
-        token = _caller.set(caller)
-        try:
-            given: object = await self._server.call_tool(tool, arguments)
-        except ToolError as error:
-            return error_result(str(error))
-        finally:
-            _caller.reset(token)
-        return _result(given)
+    async def served(self) -> Mapping[str, Served]: ...
+    def terms_of(self, builtin: str) -> Terms | None: ...
+    async def close(self) -> None: ...
 
 
-def threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Makes a blocking tool function run in a worker thread. Use as `server.tool()(threaded(function))`.
-
-    FastMCP would run it on the event loop, where a slow one stops the whole kernel.
-    """
-    if inspect.iscoroutinefunction(function):
-        raise TypeError(f"{function.__name__} is async already")
-
-    async def call(**arguments: Any) -> Any:
-        return await to_thread.run_sync(lambda: function(**arguments))
-
-    call.__name__, call.__doc__ = function.__name__, function.__doc__
-    call.__annotations__ = function.__annotations__
-    call.__signature__ = inspect.signature(function, eval_str=True)  # pyright: ignore[reportFunctionMemberAccess] - read by inspect
-    return call
+#: Told once of each tool that was quarantined: server and what is wrong.
+OnQuarantine = Callable[[str, Quarantined], Awaitable[None]]
 
 
 class Upstreams:
-    """All servers by name. One that hangs or fails concerns nobody else."""
+    """All servers by name."""
 
     def __init__(
-        self, servers: Sequence[ToolServer], list_seconds: float = LIST_SECONDS, call_seconds: float = CALL_SECONDS
+        self,
+        servers: Sequence[ToolServer],
+        list_seconds: float = LIST_SECONDS,
+        call_seconds: float = CALL_SECONDS,
+        catalogue: Catalogue | None = None,
+        on_quarantine: OnQuarantine | None = None,
     ) -> None:
-        self._servers: Mapping[str, ToolServer] = {server.name: server for server in servers}
-        if len(self._servers) != len(servers):
+        terms = Terms(call_seconds=call_seconds, max_result_bytes=MAX_RESULT_BYTES)
+        self._builtin = {server.name: Served(server, terms) for server in servers}
+        if len(self._builtin) != len(servers):
             raise ValueError("tool servers must have different names")
+        self._seen: Mapping[str, Served] = self._builtin
         self._list_seconds = list_seconds
-        self._call_seconds = call_seconds
+        self._catalogue = catalogue
+        self._on_quarantine = on_quarantine
 
     async def list_tools(self) -> tuple[list[Tool], dict[str, str]]:
-        """Every tool, named `<server>__<tool>`, and why servers that did not answer are missing."""
-        found: dict[str, list[Tool]] = {}
-        missing: dict[str, str] = {}
-
-        async def ask(server: ToolServer) -> None:
-            try:
-                with anyio.fail_after(self._list_seconds):
-                    found[server.name] = await server.list_tools()
-            except TimeoutError:
-                missing[server.name] = f"did not answer in {self._list_seconds:g} s"
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one server, the others are listed
-                missing[server.name] = f"failed: {type(error).__name__}"
-
-        async with anyio.create_task_group() as group:
-            for server in self._servers.values():
-                group.start_soon(ask, server)
+        """Every tool that may be served, named `<server>__<tool>`, and why servers that did not answer are missing."""
+        servers = await self.survey()
+        missing = {name: one.problem for name, one in servers.items() if one.problem is not None}
         tools = [
-            tool.model_copy(update={"name": f"{name}__{tool.name}"}) for name in sorted(found) for tool in found[name]
+            tool.model_copy(update={"name": f"{name}__{tool.name}"})
+            for name in sorted(servers)
+            if (compared := servers[name].compared) is not None and servers[name].problem is None
+            for tool in compared.served
         ]
         return tools, missing
 
+    async def survey(self) -> Mapping[str, Served]:
+        """Asks every server what it has, all at once, and says how each is."""
+        servers = await self._all()
+        async with anyio.create_task_group() as group:
+            for one in servers.values():
+                group.start_soon(self._check, one)
+        return servers
+
     async def call(self, name: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
-        """The tool's result; an `isError` result if it failed, took too long, or gave too much. `Refused`: no such server."""
+        """The tool's result; an `isError` result if it failed, took too long, or gave too much. `Refused`: no such tool."""
         server_name, _, tool = name.partition("__")
-        server = self._servers.get(server_name)
-        if server is None:
+        one = (await self._all()).get(server_name)
+        if one is None:
             raise Refused("not_found", f"There is no tool {name[:80]!r}; tools/list shows those you may call.")
+        if one.terms.definitions is not None or one.compared is None:
+            await self._ensure_admitted(one, name, tool)
+        elif tool in one.compared.quarantined:
+            raise _quarantined(name, one.compared.quarantined[tool])
         try:
-            with anyio.fail_after(self._call_seconds):
-                result = await server.call_tool(tool, arguments, caller)
+            with anyio.fail_after(one.terms.call_seconds):
+                result = await one.server.call_tool(tool, arguments, caller)
         except TimeoutError:
-            return error_result(f"{name} did not finish in {self._call_seconds:g} s; try again later, or ask for less.")
+            return error_result(
+                f"{name} did not finish in {one.terms.call_seconds:g} s; try again later, or ask for less."
+            )
+        except ToolRefused as error:
+            return self._cleaned(error_result(f"{name} was refused by its server: {error}"), one.terms)
+        except UpstreamFailed as error:
+            return error_result(f"{name} failed: {error}. Its server is at fault; try again later.")
         except Exception as error:  # noqa: BLE001 - a server's fault is the tool's result, not the gateway's end
             return error_result(f"{name} failed: {type(error).__name__}. Its server is at fault; try again later.")
+        return self._cleaned(result, one.terms)
+
+    async def close(self) -> None:
+        """Ends the catalogue's connections and programs."""
+        if self._catalogue is not None:
+            await self._catalogue.close()
+
+    def rate_of(self, name: str) -> int | None:
+        """The server's own limit of calls a minute for each member and tool, as last seen; None: it has none."""
+        one = self._seen.get(name.partition("__")[0])
+        return one.terms.calls_per_minute if one else None
+
+    async def _all(self) -> Mapping[str, Served]:
+        if self._catalogue is None:
+            return self._builtin
+        found = await self._catalogue.served()
+        for name, one in self._builtin.items():
+            if (terms := self._catalogue.terms_of(name)) is not None and terms is not one.terms:
+                one.terms = terms
+        # The kernel's own names cannot be taken.
+        self._seen = {**found, **self._builtin}
+        return self._seen
+
+    async def _ensure_admitted(self, one: Served, name: str, tool: str) -> None:
+        """Raises `Refused` unless the tool was seen, recently, to be what was admitted."""
+        if time.monotonic() - one.checked_at > CHECK_SECONDS:
+            await self._check(one)
+        if one.compared is None or one.problem is not None:
+            # Nothing is called blindly; what the server's own call would have said is said by the check.
+            if one.terms.definitions is None:
+                return
+            raise Refused(
+                "upstream_failed", f"{name}: its server {one.problem or 'was not seen yet'}. Try again later."
+            )
+        if (found := one.compared.quarantined.get(tool)) is not None:
+            raise _quarantined(name, found)
+        if one.terms.definitions is not None and tool not in one.terms.definitions:
+            raise Refused("not_found", f"There is no tool {name[:80]!r}; tools/list shows those you may call.")
+
+    async def _check(self, one: Served) -> None:
+        began = time.monotonic()
+        try:
+            with anyio.fail_after(self._list_seconds):
+                tools = await one.server.list_tools()
+        except TimeoutError:
+            one.problem = f"did not answer in {self._list_seconds:g} s"
+            return
+        except UpstreamFailed as error:
+            one.problem = f"failed: {error}"
+            return
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one server, the others are listed
+            one.problem = f"failed: {type(error).__name__}"
+            return
+        finally:
+            one.checked_at = time.monotonic()
+            one.ms = int((one.checked_at - began) * 1000)
+        if one.admitted is None:
+            one.admitted = hashes(tools) if one.terms.definitions is None else one.terms.definitions
+        one.compared, one.problem = compare(tools, one.admitted), None
+        await self._tell(one)
+
+    async def _tell(self, one: Served) -> None:
+        if self._on_quarantine is None or one.compared is None:
+            return
+        for found in one.compared.quarantined.values():
+            key = (found.tool, found.seen_sha256)
+            if key not in one.told:
+                one.told.add(key)
+                await self._on_quarantine(one.server.name, found)
+
+    def _cleaned(self, result: CallToolResult, terms: Terms) -> CallToolResult:
         size = len(dump(result))
-        if size > MAX_RESULT_BYTES:
-            return error_result(f"{name} gave {size} bytes; {MAX_RESULT_BYTES} are allowed. Ask for less at a time.")
-        return result
+        if size > terms.max_result_bytes:
+            return error_result(f"It gave {size} bytes; {terms.max_result_bytes} are allowed. Ask for less at a time.")
+        if secrets := terms.secrets():
+            redacted = redact(result.model_dump(mode="json", by_alias=True, exclude_none=True), secrets)
+            result = CallToolResult.model_validate(redacted)
+        return result.model_copy(update={"meta": UNTRUSTED})
 
 
 def error_result(message: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=message)], isError=True)
 
 
-def dump(result: CallToolResult) -> bytes:
+def dump(result: BaseModel) -> bytes:
     """The result as it goes over the wire."""
     return result.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
-def _result(given: object) -> CallToolResult:
-    """What FastMCP gives for a call: a result, content, structured content, or a pair of both."""
-    if isinstance(given, CallToolResult):
-        return given
-    if isinstance(given, tuple):
-        content, structured = cast("tuple[Sequence[ContentBlock], dict[str, Any]]", given)
-        return CallToolResult(content=list(content), structuredContent=structured)
-    if isinstance(given, dict):
-        structured = cast("dict[str, Any]", given)
-        text = TextContent(type="text", text=json.dumps(structured, indent=2))
-        return CallToolResult(content=[text], structuredContent=structured)
-    return CallToolResult(content=list(cast("Sequence[ContentBlock]", given)))
+def _quarantined(name: str, found: Quarantined) -> Refused:
+    return Refused(
+        "not_allowed",
+        f"{name[:80]} is in quarantine: {found.why}. It is called again once a pull request has admitted its new definition.",
+    )

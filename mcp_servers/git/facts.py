@@ -6,19 +6,20 @@ give, against the law as it stands at the base commit. An error in reading is ei
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.compared import compare
 from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
+from mcp_servers.git.server_facts import server_facts
 from policies import facts, law
 from policies.facts import ChangedFile, Facts, Slot, SpecFacts, TeamFacts
-from policies.kinds import team_folder, touched_folders
+from policies.kinds import one_server_folder, team_folder, touched_folders
 from policies.money import usd_micro
 from teams.spec import TeamSpec
 
@@ -56,6 +57,8 @@ class Contents:
     #: The one team folder touched, if nothing else is: (zone, folder).
     folder: tuple[str, str] | None
     before: tuple[Entry, ...]
+    #: The one tool server's folder touched, if nothing else is.
+    server: str | None = None
 
     @property
     def team_path(self) -> str | None:
@@ -80,9 +83,9 @@ def read_contents(repository: Repository, base: str, head: str) -> Contents:
     if isinstance(merged, Conflict):
         changed = repository.changes(base, head)
         files = tuple(ChangedFile(path=it.path, mode=None if it.status == "D" else it.new_mode) for it in changed)
-        return Contents(head, merged.paths, files, _one_folder(files), before)
+        return Contents(head, merged.paths, files, _one_folder(files), before, _one_server(files))
     files = _difference(before, repository.listing(merged))
-    return Contents(merged, None, files, _one_folder(files), before)
+    return Contents(merged, None, files, _one_folder(files), before, _one_server(files))
 
 
 def build(
@@ -114,6 +117,7 @@ def build(
         conflicts=contents.conflicts,
         files=contents.files,
         team=team,
+        server=server_facts(repository, base.commit, contents.tree, contents.server) if contents.server else None,
         reviews=tuple(_review(review) for review in reviews),
         slots=remembered.slots,
         open_before=remembered.open_before,
@@ -179,25 +183,6 @@ def _rendered(repository: Repository, factory: Factory, tree: str, team: TeamFac
     )
 
 
-def compare(
-    expected: Mapping[str, bytes], entries: Iterable[Entry], path: str
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """(missing, extra, different) paths of the folder, against the bytes the factory makes. Modes count."""
-    found = {entry.path.removeprefix(f"{path}/"): entry for entry in entries}
-    different = [
-        name
-        for name, data in expected.items()
-        if name in found and (found[name].mode != "100644" or found[name].sha != blob_sha(data))
-    ]
-    missing, extra = set(expected) - set(found), set(found) - set(expected)
-    return tuple(sorted(missing)), tuple(sorted(extra)), tuple(sorted(different))
-
-
-def blob_sha(data: bytes) -> str:
-    """The name Git gives these bytes."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-
-
 def _spec(repository: Repository, factory: Factory, tree: str, path: str) -> TeamSpec:
     entry = next(
         (it for it in repository.listing(tree, f"{path}/{SPEC_FILE}") if it.path == f"{path}/{SPEC_FILE}"), None
@@ -231,6 +216,10 @@ def _difference(before: Iterable[Entry], after: Iterable[Entry]) -> tuple[Change
 def _one_folder(files: Iterable[ChangedFile]) -> tuple[str, str] | None:
     folders = touched_folders(file.path for file in files)
     return next(iter(folders)) if len(folders) == 1 else None
+
+
+def _one_server(files: Iterable[ChangedFile]) -> str | None:
+    return one_server_folder(file.path for file in files)
 
 
 def _tip(repository: Repository, branch: str) -> str:

@@ -7,6 +7,7 @@ from mcp_servers.git import proposal_page as page
 from mcp_servers.git.changes import Proposal, Refused
 from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.repository import Repository
+from mcp_servers.git.server_proposals import server_proposal
 from memory.changes import Intent
 from policies.facts import ChangedFile, Facts, Kind, TeamFacts
 from teams.spec import TeamSpec
@@ -65,6 +66,8 @@ def proposal_of(intent: Intent, repository: Repository, factory: Factory, target
     story = page.Story(intent.gap, intent.rationale, intent.requester, intent.on_behalf_of)
     if intent.kind == Kind.NEW_TEAM:
         return _new_team(intent, factory, story, target)
+    if intent.kind in (Kind.NEW_SERVER, Kind.CHANGE_SERVER):
+        return server_proposal(intent, repository, story, target)
     return _rollback(intent, repository, story, target)
 
 

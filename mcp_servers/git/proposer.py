@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from mcp_servers.factories.server_files import parse_server
 from mcp_servers.factories.spec_files import BadSpec, parse_spec
 from mcp_servers.git import facts as reading
+from mcp_servers.git import server_proposals
 from mcp_servers.git.changes import Change, Changes, HandsOff, NotAllowed, Refused
 from mcp_servers.git.factory import Factory
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposal_of import preview, proposal_of
 from mcp_servers.git.repository import Repository
+from mcp_servers.server_spec import ServerSpec
 from memory import changes as remembered
 from memory import ledger, slots
 from memory.changes import Intent
@@ -114,6 +117,34 @@ class Proposer:
         )
         return self._finish(self._intend(wanted, None, timedelta(0)))
 
+    def propose_server(
+        self, spec: Mapping[str, Any], gap: str, rationale: str, key: str, requester: str, on_behalf_of: str | None
+    ) -> Proposed:
+        """A pull request for a tool server of the catalogue, new or changed. Raises `Refusal`, `ChangesError`."""
+        if (known := self._known(key, Kind.NEW_SERVER, Kind.CHANGE_SERVER)) is not None:
+            return self._finish(known)
+        server = _checked_server(spec)
+        gap, rationale = _text("gap", gap), _text("rationale", rationale)
+        base = reading.read_base(self._repository, self._target)
+        kind = server_proposals.kind_for(self._repository, base.commit, server)
+        wanted = Intent(
+            key=key,
+            kind=kind,
+            subject=server.name,
+            requester=requester,
+            on_behalf_of=on_behalf_of,
+            gap=gap,
+            rationale=rationale,
+            branch=f"auto/{kind.replace('_', '-')}/{server.name.replace('_', '-')}-{_short(key)}",
+            payload={"spec": server.model_dump(mode="json")},
+            at=self._now(),
+        )
+        with self._database.read() as session:
+            before = remembered.older_open(session, requester, None)
+        facts = server_proposals.preview(self._repository, server, base, wanted, self._login, self._target, before)
+        self._refuse(facts, base)
+        return self._finish(self._intend(wanted, None, timedelta(0)))
+
     def resume(self, older_than: timedelta = timedelta(seconds=60)) -> list[Proposed]:
         """Finishes proposals that were interrupted before their pull request was known to be open."""
         with self._database.read() as session:
@@ -122,20 +153,23 @@ class Proposer:
 
     # ------------------------------------------------------------------ refusing
 
-    def _known(self, key: str, kind: Kind) -> Intent | None:
+    def _known(self, key: str, *kinds: Kind) -> Intent | None:
         if not 1 <= len(key) <= 120 or not key.isascii() or not key.isprintable():
             raise Refusal(
                 "key: give 1 to 120 printable ASCII characters, the same ones whenever this very wish is repeated"
             )
         with self._database.read() as session:
             known = remembered.intent(session, key)
-        if known is not None and known.kind != kind:
+        if known is not None and known.kind not in kinds:
             raise Refusal(f"key: it was used for a {known.kind} change already; use another one")
         return known
 
     def _refuse_what_the_gate_would(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> None:
         """Evaluates the law on the change as it would be. What would be denied is refused now, with the rule's reason."""
-        verdict = evaluate(self._preview(team, base, wanted), base.law, self._now())
+        self._refuse(self._preview(team, base, wanted), base)
+
+    def _refuse(self, facts: Facts, base: reading.Base) -> None:
+        verdict = evaluate(facts, base.law, self._now())
         blocking = [
             child
             for child in verdict.children
@@ -230,6 +264,16 @@ def _checked_spec(spec: Mapping[str, Any]) -> TeamSpec:
         return parse_spec(dict(spec))
     except BadSpec as error:
         raise Refusal(*(f"spec: {reason}" for reason in error.errors[:20])) from error
+
+
+def _checked_server(spec: Mapping[str, Any]) -> ServerSpec:
+    try:
+        server = parse_server(dict(spec))
+    except BadSpec as error:
+        raise Refusal(*(f"spec: {reason}" for reason in error.errors[:20])) from error
+    if server.kind == "builtin":
+        raise Refusal("spec: kind: the kernel's own servers are written by hand; propose internal, http or stdio")
+    return server
 
 
 def _text(name: str, text: str) -> str:

@@ -23,7 +23,7 @@ _WISHER = re.compile(r"(?:person:[A-Za-z0-9-]{1,39}|[a-z0-9-]{1,40}/[a-z0-9-]{1,
 
 
 def create_git_server(proposer: Proposer, gate: Changes, database: Database, caller: Callable[[], str]) -> FastMCP:
-    """Tools: propose_team, propose_rollback, get_change, list_changes.
+    """Tools: propose_team, propose_rollback, propose_server, get_change, list_changes.
 
     `gate` reads changes; `caller` says who is calling (`team/member`), from the gateway's identity and never from an argument.
     A refused proposal is an error result whose structured content is {"refused": true, "reasons": [...], "retry_at": ...}.
@@ -53,6 +53,19 @@ def create_git_server(proposer: Proposer, gate: Changes, database: Database, cal
         return await _proposed(lambda: proposer.propose_rollback(team, reason, key, who))
 
     @server.tool()
+    async def propose_server(  # pyright: ignore[reportUnusedFunction] registered by the decorator
+        spec: dict[str, Any], gap: str, requester: str, key: str, rationale: str
+    ) -> CallToolResult:
+        """Open a pull request for a tool server of the catalogue, new or changed. The MCP factory makes its files from `spec`.
+
+        spec: a complete server spec. gap: what no living server can do. requester: whose wish it is (person:owner, or team/member).
+        key: names this wish; the same key always gives the same pull request. rationale: why this server and not another way.
+        """
+        who = caller()
+        wisher = requester if _WISHER.fullmatch(requester) else None
+        return await _proposed(lambda: proposer.propose_server(spec, gap, rationale, key, who, wisher))
+
+    @server.tool()
     async def get_change(number: int) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction] registered by the decorator
         """One change: what it is, how far it has come, and the gate's latest verdict."""
         return await _in_thread(lambda: describe(gate.get(number), database))
@@ -77,7 +90,8 @@ def describe(change: Change, database: Database) -> dict[str, Any]:
         "state": change.state,
         "progress": change_state.state_of(progress).value,
         "kind": judged.kind if judged else intent.kind if intent else None,
-        "team": intent.subject if intent else None,
+        "team": intent.subject if intent and intent.kind.endswith("_team") else None,
+        "server": intent.subject if intent and intent.kind.endswith("_server") else None,
         "branch": change.branch,
         "head": change.head,
         "author": change.author,

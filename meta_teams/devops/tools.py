@@ -10,6 +10,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
         "registry__get_team_members",
         "registry__get_team_composition",
         "git__propose_team",
+        "git__propose_server",
         "git__list_changes",
         "git__get_change",
     ),
@@ -18,6 +19,8 @@ TOOLS: dict[str, tuple[str, ...]] = {
         "registry__get_team_composition",
         "factory__validate_team_spec",
         "factory__render_team",
+        "factory__validate_server_spec",
+        "factory__render_server",
     ),
     "cost-analyst": ("factory__forecast_team_cost",),
     "reliability-engineer": (

@@ -23,6 +23,7 @@ from a2a.server.tasks.task_updater import TaskUpdater
 from a2a.types.a2a_pb2 import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Message, TaskState
 from a2a.types.a2a_pb2 import Task as A2ATask
 from a2a.utils.errors import InvalidParamsError, TaskNotCancelableError
+from google.protobuf.json_format import MessageToDict
 from pydantic import ValidationError
 
 from teams.messages import Envelope, MessageRefused, TaskAssignment, first_fault, parse_envelope
@@ -100,16 +101,24 @@ def read_run(message: Message, task_id: str, caller: str) -> Run:
     data = get_data_parts(message.parts)
     if data:
         return Run(task_id, parse_envelope(data[0]), caller)
-    return plain_run("\n".join(get_text_parts(message.parts)), task_id, caller)
+    text = "\n".join(get_text_parts(message.parts))
+    return plain_run(text, task_id, caller, _correlation(message))
 
 
-def plain_run(text: str, task_id: str, caller: str) -> Run:
+def plain_run(text: str, task_id: str, caller: str, correlation_id: str | None = None) -> Run:
     """A task given as bare text."""
     try:
-        envelope = Envelope(kind="task", correlation_id=task_id, payload=TaskAssignment(text=text))
+        envelope = Envelope(kind="task", correlation_id=correlation_id or task_id, payload=TaskAssignment(text=text))
     except ValidationError as error:
         raise MessageRefused(f"The task is refused: {first_fault(error)}.") from error
     return Run(task_id, envelope, caller)
+
+
+def _correlation(message: Message) -> str | None:
+    """What the gateway booked a message without an envelope under."""
+    stamp = MessageToDict(message.metadata).get("elf", {})
+    found = stamp.get("correlationId") if isinstance(stamp, dict) else None
+    return found if isinstance(found, str) else None
 
 
 class RecentTasks(InMemoryTaskStore):

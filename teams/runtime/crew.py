@@ -175,7 +175,7 @@ class CrewTeam:
             verbose=False,
         )
         output = await asyncio.to_thread(crew.kickoff)
-        return RunResult(text=str(output), effects=toolbox.effects)
+        return toolbox.result(str(output))
 
 
 def sequential_tasks(plan: Plan, agents: Mapping[str, Agent], run: Run) -> list[Task]:

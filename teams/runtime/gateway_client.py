@@ -29,6 +29,7 @@ from a2a.utils.constants import VERSION_HEADER
 from a2a.utils.errors import A2AError
 
 from teams.messages import Envelope, Reply, ReplyState
+from teams.runtime.tokens import PutInToken, Tokens, stand_in
 from teams.runtime.tool_sessions import ToolSessions
 
 MODEL_TIMEOUT = 300.0
@@ -51,7 +52,10 @@ class GatewayUnreachable(GatewayError):
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a chat model client needs to speak through the gateway."""
+    """What a chat model client needs to speak through the gateway, over the `Gateway`'s own connections.
+
+    `api_key` only names the member; `Gateway.http` and `Gateway.sync_http` put its token in.
+    """
 
     model: str
     base_url: str
@@ -71,31 +75,33 @@ class ToolAnswer:
 class Gateway:
     """Everything a team can reach. Made on the event loop that uses it; `http` and `sync_http` are shared by all members."""
 
-    def __init__(self, url: str, member_tokens: Mapping[str, str]) -> None:
+    def __init__(self, url: str, tokens: Tokens | Mapping[str, str]) -> None:
         self.url = url.rstrip("/")
-        self._tokens = dict(member_tokens)
+        self._tokens = tokens if isinstance(tokens, Tokens) else Tokens(tokens)
         # One TLS context for all: building one costs 18 ms. The gateway is the only host, so no proxy is looked up.
         tls = ssl.create_default_context()
         timeout = httpx.Timeout(MODEL_TIMEOUT, connect=5.0)
-        self.http = httpx.AsyncClient(verify=tls, timeout=timeout, trust_env=False)
-        self.sync_http = httpx.Client(verify=tls, timeout=timeout, trust_env=False)
-        self._sessions = ToolSessions(f"{self.url}/mcp", tls)
+        auth = PutInToken(self._tokens, self.url)
+        self.http = httpx.AsyncClient(verify=tls, timeout=timeout, trust_env=False, auth=auth)
+        self.sync_http = httpx.Client(verify=tls, timeout=timeout, trust_env=False, auth=auth)
+        self._sessions = ToolSessions(f"{self.url}/mcp", tls, auth)
 
     @property
     def members(self) -> frozenset[str]:
-        return frozenset(self._tokens)
+        return self._tokens.members
 
-    def token(self, member: str) -> str:
-        if member not in self._tokens:
+    def key(self, member: str) -> str:
+        """What stands for the member's token until a request is sent. `GatewayError` if there is no such member."""
+        if member not in self._tokens.members:
             raise GatewayError(f"this process was given no token for the member '{member}'")
-        return self._tokens[member]
+        return stand_in(member)
 
     def model_settings(self, member: str, model: str, *, purpose: str, run_id: str) -> ModelSettings:
         """For any OpenAI-compatible client. `purpose` is a slug the call is booked under, `run_id` the task it belongs to."""
         return ModelSettings(
             model=model,
             base_url=f"{self.url}/v1",
-            api_key=self.token(member),
+            api_key=self.key(member),
             headers={"X-Elf-Purpose": purpose, "X-Elf-Run": run_id},
         )
 
@@ -128,7 +134,7 @@ class Gateway:
     async def list_tools(self, member: str) -> list[mcp.types.Tool]:
         """The tools the member may call, named `<server>__<tool>`."""
         try:
-            return await self._sessions.list_tools(member, self.token(member))
+            return await self._sessions.list_tools(member, self.key(member))
         except httpx.HTTPStatusError as error:
             raise GatewayError(f"the gateway refused the list of tools: {_reason(error.response)}") from error
         except (httpx.HTTPError, OSError) as error:
@@ -139,7 +145,7 @@ class Gateway:
     ) -> ToolAnswer:
         """Calls a tool as the member. A tool's own error is an answer; a refusal or an outage is a `GatewayError`."""
         try:
-            result = await self._sessions.call_tool(member, self.token(member), tool, dict(arguments), run_id)
+            result = await self._sessions.call_tool(member, self.key(member), tool, dict(arguments), run_id)
         except httpx.HTTPStatusError as error:
             raise GatewayError(f"the gateway refused {tool}: {_reason(error.response)}") from error
         except (httpx.HTTPError, OSError) as error:
@@ -163,7 +169,7 @@ class Gateway:
         context = ClientCallContext(
             timeout=TEAM_TIMEOUT,
             service_parameters={
-                "Authorization": f"Bearer {self.token(member)}",
+                "Authorization": f"Bearer {self.key(member)}",
                 VERSION_HEADER: "1.0",
                 "X-Elf-Run": envelope.correlation_id,
             },
@@ -187,7 +193,7 @@ class Gateway:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        sent = {"Authorization": f"Bearer {self.token(member)}", **(headers or {})}
+        sent = {"Authorization": f"Bearer {self.key(member)}", **(headers or {})}
         try:
             response = await self.http.request(method, self.url + path, json=body, headers=sent)
         except httpx.HTTPError as error:

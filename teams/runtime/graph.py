@@ -116,7 +116,7 @@ class GraphTeam:
         graph = led_graph if self._plan.process == "hierarchical" else sequential_graph
         ended = await graph(self._plan, agents, desk).ainvoke({"done": [], "answer": ""})
         desk.say(self._plan.manager, run.requester, ended["answer"])
-        return RunResult(text=ended["answer"], effects=toolbox.effects)
+        return toolbox.result(ended["answer"])
 
 
 Graph = CompiledStateGraph[State, None, State, State]

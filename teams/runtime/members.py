@@ -21,7 +21,7 @@ class Desk:
 
     def model(self, member: str, model: str) -> ModelSettings:
         purpose = self._plan.purpose(member)
-        return self._resources.gateway.model_settings(member, model, purpose=purpose, run_id=self.run.id)
+        return self._resources.gateway.model_settings(member, model, purpose=purpose, run_id=self.run.correlation_id)
 
     def tools(self, member: str, names: tuple[str, ...]) -> list[TeamTool]:
         """The named tools, and what a manager has by being one."""

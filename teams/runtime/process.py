@@ -14,6 +14,7 @@ from teams.runtime.deployment import Deployment
 from teams.runtime.gateway_client import Gateway
 from teams.runtime.health import Health, check_access
 from teams.runtime.package import Unusable, build_worker, load_server, read_spec
+from teams.runtime.tokens import Tokens
 from teams.runtime.work import Queue, Resources, Run, RunResult, TeamWorker, TooBusy
 from teams.spec import TeamSpec
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 class TeamProcess:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
+        self.tokens = Tokens(deployment.member_tokens)
         self.health = Health("starting")
         self.spec: TeamSpec | None = None
         self._worker: TeamWorker | None = None
@@ -33,7 +35,7 @@ class TeamProcess:
         """Loads the team, then checks what it may reach. Ends when the health is decided."""
         try:
             self.spec = read_spec(self.deployment.folder)
-            gateway = self._gateway = Gateway(self.deployment.gateway_url, self.deployment.member_tokens)
+            gateway = self._gateway = Gateway(self.deployment.gateway_url, self.tokens)
             resources = Resources(
                 spec=self.spec,
                 gateway=gateway,

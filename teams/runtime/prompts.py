@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from teams.runtime.plan import Piece, Plan
@@ -103,4 +104,6 @@ def _terms(run: Run) -> str:
     if run.deadline:
         lines.append(f"Deadline: {run.deadline.isoformat()}")
     lines += [f"Success means: {criterion}" for criterion in run.envelope.success_criteria]
+    if run.envelope.context:
+        lines.append(f"Context: {json.dumps(run.envelope.context, ensure_ascii=False)}")
     return "\n".join(lines)

@@ -17,8 +17,8 @@ import uvicorn
 from a2a.server.request_handlers import DefaultRequestHandlerV2
 from a2a.server.routes import add_a2a_routes_to_fastapi, create_agent_card_routes, create_jsonrpc_routes
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from teams.messages import MessageRefused
 from teams.runtime.a2a_face import CALLER_HEADER, RecentTasks, TeamExecutor, agent_card, plain_run
@@ -38,6 +38,12 @@ class TaskRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: str
+
+
+class FreshTokens(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    tokens: dict[str, str] = Field(max_length=50)
 
 
 def create_app(deployment: Deployment, *, confinement: str = "") -> FastAPI:
@@ -98,6 +104,15 @@ def create_app(deployment: Deployment, *, confinement: str = "") -> FastAPI:
         answer = {"answer": result.text, "state": result.state, "data": result.to_data()}
         return JSONResponse(answer, _HTTP_STATUS[result.state])
 
+    @app.post("/control/tokens")
+    def renew(body: FreshTokens) -> Response:
+        """Only the kernel has the inbound token and comes here: a team is given new tokens and cannot ask for any."""
+        try:
+            team.tokens.renew(body.tokens)
+        except ValueError as error:
+            return JSONResponse({"detail": str(error)}, 422)
+        return Response(status_code=204)
+
     return app
 
 
@@ -112,7 +127,7 @@ def _add_a2a(app: FastAPI, team: TeamProcess) -> None:
     handler = DefaultRequestHandlerV2(TeamExecutor(team.handle), RecentTasks(), card)
     add_a2a_routes_to_fastapi(
         app,
-        agent_card_routes=create_agent_card_routes(card),
+        agent_card_routes=create_agent_card_routes(card, cache_control="public, max-age=60"),
         jsonrpc_routes=[route for path in ("/a2a", "/a2a/") for route in create_jsonrpc_routes(handler, path)],
     )
 

@@ -31,16 +31,18 @@ class _Held:
 class ToolSessions:
     """Sessions are opened at first use and dropped after a failed call, so that the next call opens a new one.
 
-    The SDK wants a session opened and closed by the same task: each has a keeper that does nothing else.
+    The SDK wants a session opened and closed by the same task: each has a keeper that does nothing else. `auth` puts the
+    token of the day into each request, so a session outlives its member's tokens.
     """
 
-    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext, auth: httpx.Auth) -> None:
         self._url = url
         self._tls = tls
+        self._auth = auth
         self._held: dict[str, _Held] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def list_tools(self, member: str, token: str) -> list[mcp.types.Tool]:
+    async def list_tools(self, member: str, key: str) -> list[mcp.types.Tool]:
         async def all_pages(session: ClientSession) -> list[mcp.types.Tool]:
             tools: list[mcp.types.Tool] = []
             cursor: str | None = None
@@ -50,21 +52,21 @@ class ToolSessions:
                 if not (cursor := page.nextCursor):
                     return tools
 
-        return await self._with_session(member, token, all_pages)
+        return await self._with_session(member, key, all_pages)
 
     async def call_tool(
-        self, member: str, token: str, tool: str, arguments: dict[str, Any], run_id: str | None = None
+        self, member: str, key: str, tool: str, arguments: dict[str, Any], run_id: str | None = None
     ) -> mcp.types.CallToolResult:
         """Calls a tool. `run_id` travels as the header that the gateway books the call under."""
         meta = {_RUN_KEY: run_id} if run_id else None
-        return await self._with_session(member, token, lambda session: session.call_tool(tool, arguments, meta=meta))
+        return await self._with_session(member, key, lambda session: session.call_tool(tool, arguments, meta=meta))
 
     async def aclose(self) -> None:
         for member in list(self._held):
             await self._drop(member)
 
-    async def _with_session(self, member: str, token: str, use: Callable[[ClientSession], Awaitable[T]]) -> T:
-        held = await self._session(member, token)
+    async def _with_session(self, member: str, key: str, use: Callable[[ClientSession], Awaitable[T]]) -> T:
+        held = await self._session(member, key)
         using = asyncio.ensure_future(use(held.session))
         try:
             # A request that the server refuses ends the keeper and not the call: wait for whichever comes first.
@@ -79,29 +81,30 @@ class ToolSessions:
         finally:
             using.cancel()
 
-    async def _session(self, member: str, token: str) -> _Held:
+    async def _session(self, member: str, key: str) -> _Held:
         async with self._locks.setdefault(member, asyncio.Lock()):
             held = self._held.get(member)
             if held is None or held.keeper.done():
-                held = self._held[member] = await self._open(token)
+                held = self._held[member] = await self._open(key)
             return held
 
-    async def _open(self, token: str) -> _Held:
+    async def _open(self, key: str) -> _Held:
         opened: asyncio.Future[ClientSession] = asyncio.get_running_loop().create_future()
         closing = asyncio.Event()
-        keeper = asyncio.create_task(self._keep(token, opened, closing))
+        keeper = asyncio.create_task(self._keep(key, opened, closing))
         await asyncio.wait({opened, keeper}, return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             keeper.result()
             raise ConnectionError("the session ended before it began")
         return _Held(opened.result(), closing, keeper)
 
-    async def _keep(self, token: str, opened: asyncio.Future[ClientSession], closing: asyncio.Event) -> None:
+    async def _keep(self, key: str, opened: asyncio.Future[ClientSession], closing: asyncio.Event) -> None:
         try:
             async with (
                 httpx.AsyncClient(
                     verify=self._tls,
-                    headers={"Authorization": f"Bearer {token}"},
+                    headers={"Authorization": f"Bearer {key}"},
+                    auth=self._auth,
                     timeout=httpx.Timeout(CALL_TIMEOUT, connect=5.0),
                     trust_env=False,
                     event_hooks={"request": [_name_the_run], "response": [_read_refusal]},

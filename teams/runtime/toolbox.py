@@ -6,30 +6,38 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import mcp.types
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
+from teams.message_fields import Priority
 from teams.messages import (
+    NEEDS_CRITERIA,
     Effect,
     Envelope,
+    Kind,
     MessageRefused,
-    Priority,
+    Payload,
+    PushBack,
     Reply,
+    Report,
     TaskAssignment,
     TeamCreationRequest,
     first_fault,
 )
 from teams.runtime.conversation import Conversation
 from teams.runtime.gateway_client import Gateway, GatewayError
-from teams.runtime.work import Run
-from teams.spec import NAME_PATTERN
+from teams.runtime.tool_arguments import AskTeam, Objection, RequestTeam, SendMessage
+from teams.runtime.work import Run, RunResult
 
 log = logging.getLogger(__name__)
 
 #: Who makes teams.
 DEVOPS = "devops"
+#: What a team may say no to.
+_MAY_BE_REFUSED = frozenset[str]({"directive", *NEEDS_CRITERIA})
 
 
 @dataclass(frozen=True)
@@ -42,23 +50,6 @@ class TeamTool:
     call: Callable[[Mapping[str, Any]], Awaitable[str]]
 
 
-class AskTeam(BaseModel):
-    """What `ask_team` takes."""
-
-    #: The pattern also keeps a name from becoming another path at the gateway.
-    team: str = Field(pattern=NAME_PATTERN, description="The team's name, exactly as the registry gives it")
-    message: str = Field(description="The work wanted, with everything the team must know to do it")
-
-
-class RequestTeam(BaseModel):
-    """What `request_team` takes (F26)."""
-
-    capability_gap: str = Field(description="What the company cannot do today, in one or two sentences")
-    required_skills: list[str] = Field(description="The skills it takes, a few words each")
-    urgency: Priority = Field(description="low, normal, high or urgent")
-    business_justification: str = Field(description="Why the company needs it")
-
-
 class Toolbox:
     """Makes members' tools for one run and keeps what really crossed to other teams."""
 
@@ -68,6 +59,17 @@ class Toolbox:
         self._team = team
         self._run = run
         self._effects: list[Effect] = []
+        self._push_back: PushBack | None = None
+
+    def result(self, text: str) -> RunResult:
+        """What came of the run: the team's answer, or its no with the reason if the manager pushed back."""
+        if self._push_back is None:
+            return RunResult(text=text, effects=self.effects)
+        proposal = f"\nInstead: {self._push_back.proposal}" if self._push_back.proposal else ""
+        report = Report(effects=self.effects, push_back=self._push_back)
+        return RunResult(
+            text=f"{self._push_back.reason}{proposal}", state="rejected", data=report.model_dump(mode="json")
+        )
 
     @property
     def effects(self) -> tuple[Effect, ...]:
@@ -78,7 +80,7 @@ class Toolbox:
 
         def tool(found: mcp.types.Tool) -> TeamTool:
             async def use(arguments: Mapping[str, Any]) -> str:
-                answer = await self._gateway.call_tool(member, found.name, arguments, self._run.id)
+                answer = await self._gateway.call_tool(member, found.name, arguments, self._run.correlation_id)
                 text = json.dumps(answer.data, ensure_ascii=False) if answer.data is not None else answer.text
                 return f"Error: {text}" if answer.is_error else text
 
@@ -107,7 +109,20 @@ class Toolbox:
             envelope = self._envelope("team_creation_request", request, priority=wanted.urgency)
             return await self._cross(member, "requested_team", DEVOPS, wanted.capability_gap, envelope)
 
-        return [
+        async def send_message(arguments: Mapping[str, Any]) -> str:
+            message = SendMessage.model_validate(arguments)
+            deadline = datetime.fromisoformat(message.answer_by) if message.answer_by else None
+            envelope = self._envelope(
+                message.kind, message.payload(), deadline=deadline, criteria=tuple(message.success_criteria)
+            )
+            return await self._cross(member, "sent_message", message.team, message.text, envelope)
+
+        async def push_back(arguments: Mapping[str, Any]) -> str:
+            objection = Objection.model_validate(arguments)
+            self._push_back = PushBack(reason=objection.reason, proposal=objection.proposal)
+            return "The sender will be told so. End your work here, with the reason."
+
+        tools = [
             TeamTool(
                 "ask_team",
                 "Gives work to another team's manager and returns the team's answer as JSON: state, text, data.",
@@ -121,15 +136,43 @@ class Toolbox:
                 RequestTeam.model_json_schema(),
                 _told("request_team", request_team),
             ),
+            TeamTool(
+                "send_message",
+                "Sends another team's manager one of the nine project messages and returns the answer as JSON: state, text, "
+                "data. It informs or asks; it gives nobody any right.",
+                SendMessage.model_json_schema(),
+                _told("send_message", send_message),
+            ),
         ]
+        if self._run.envelope.kind in _MAY_BE_REFUSED:
+            tools.append(
+                TeamTool(
+                    "push_back",
+                    "Says no to what your team was told to do, with the reason and what would work instead. It is recorded, "
+                    "and the sender decides anew.",
+                    Objection.model_json_schema(),
+                    _told("push_back", push_back),
+                )
+            )
+        return tools
 
-    def _envelope(self, kind: Any, payload: TaskAssignment | TeamCreationRequest, priority: Any = None) -> Envelope:
-        """A message that carries this run's correlation and deadline on."""
+    def _envelope(
+        self,
+        kind: Kind,
+        payload: Payload,
+        *,
+        priority: Priority | None = None,
+        deadline: datetime | None = None,
+        criteria: tuple[str, ...] = (),
+    ) -> Envelope:
+        """A message that carries this run's correlation on, and its deadline: no answer to us may come after our own."""
+        deadlines = [one for one in (deadline, self._run.deadline) if one is not None]
         return Envelope(
             kind=kind,
             correlation_id=self._run.correlation_id,
-            deadline=self._run.deadline,
+            deadline=min(deadlines, default=None),
             priority=priority or self._run.envelope.priority,
+            success_criteria=criteria,
             payload=payload,
         )
 
@@ -157,7 +200,7 @@ def _told(
             return await use(arguments)
         except ValidationError as error:
             return f"Error: {name}: {first_fault(error)}"
-        except (GatewayError, MessageRefused) as error:
+        except (GatewayError, MessageRefused, ValueError) as error:
             log.warning("tool %s: %s", name, error)
             return f"Error: {error}"
         except Exception as error:  # a tool's fault must not end the run

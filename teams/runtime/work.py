@@ -20,6 +20,7 @@ from teams.messages import (
     TaskAssignment,
     Utterance,
 )
+from teams.project_messages import ProjectMessage
 from teams.runtime.catalogue import ToolCatalogue
 from teams.runtime.conversation import Conversation
 from teams.runtime.gateway_client import Gateway
@@ -57,6 +58,8 @@ class Run:
         payload = self.envelope.payload
         if isinstance(payload, PersonMessage | TaskAssignment):
             return payload.text
+        if isinstance(payload, ProjectMessage):
+            return payload.in_words()
         if isinstance(payload, Directive):
             return _directive(payload)
         if isinstance(payload, ChangeEvent):

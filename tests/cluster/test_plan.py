@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mcp_servers.cluster import plan as planning
-from mcp_servers.cluster.plan import Incident, MarkCrashed, MarkHealthy, Observed, Start, Stop, plan
+from mcp_servers.cluster.plan import Incident, MarkCrashed, MarkHealthy, Observed, Renew, Start, Stop, plan
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AGO = timedelta(minutes=5)
@@ -104,7 +104,46 @@ def test_a_team_that_left_main_is_stopped() -> None:
 
 
 def test_an_old_deployment_is_replaced_by_a_fresh_one_of_the_same_tree() -> None:
-    old = replace(SERVING, started_at=NOW - planning.ROTATE_AFTER - timedelta(hours=1))
+    old = replace(SERVING, started_at=NOW - planning.ROTATE_AFTER - timedelta(hours=1), tokens_at=NOW)
     assert plan("good", [old], ["good"], NOW) == [Start("good")]
     fresh = replace(SERVING, deployment_id="d2", started_at=NOW)
     assert plan("good", [old, fresh], ["good"], NOW) == [Stop("d1", "replaced")]
+
+
+HOUR = planning.TOKEN_LIFETIME
+
+
+@pytest.mark.rows("F39")
+def test_tokens_are_renewed_at_half_their_life_and_not_before() -> None:
+    young = replace(SERVING, tokens_at=NOW - HOUR * 0.49)
+    assert plan("good", [young], ["good"], NOW) == []
+    half = replace(SERVING, tokens_at=NOW - HOUR * 0.5)
+    assert plan("good", [half], ["good"], NOW) == [Renew("d1")]
+    unknown = replace(SERVING, started_at=NOW - HOUR)
+    assert plan("good", [unknown], ["good"], NOW) == [Renew("d1")], "an earlier kernel started it"
+    assert plan("good", [half], ["good"], NOW, token_lifetime=HOUR * 2) == []
+
+
+@pytest.mark.rows("F39", "F119")
+def test_a_deployment_whose_tokens_cannot_be_renewed_is_replaced_before_they_end() -> None:
+    failing = replace(SERVING, tokens_at=NOW - HOUR * 0.9, renewal_failed=True)
+    assert plan("good", [failing], ["good"], NOW) == [Renew("d1")], "there is time to try again"
+    late = replace(failing, tokens_at=NOW - HOUR * 0.92)
+    assert plan("good", [late], ["good"], NOW) == [Start("good"), Renew("d1")]
+    slept = replace(late, tokens_at=NOW - HOUR * 9, renewal_failed=False)
+    assert plan("good", [slept], ["good"], NOW) == [Renew("d1")], "a machine that slept renews, it does not replace"
+
+
+@pytest.mark.rows("F39")
+def test_the_tree_that_serves_while_main_is_sick_gets_new_tokens_too() -> None:
+    failed = ended(STARTING, "failed", reason="no such model")
+    worn = replace(SERVING, tokens_at=NOW - HOUR)
+    assert plan("new", [worn, failed], ["good"], NOW) == [Incident("new", "no such model"), Renew("d1")]
+    hopeless = replace(worn, renewal_failed=True)
+    stop = Stop("d1", "its tokens could not be renewed")
+    assert plan("new", [hopeless, failed], ["good"], NOW) == [Incident("new", "no such model"), stop]
+
+
+def test_what_is_ended_gets_no_tokens() -> None:
+    worn = replace(SERVING, tokens_at=NOW - HOUR)
+    assert plan(None, [worn], [], NOW) == [Stop("d1", "the team left main")]

@@ -31,6 +31,7 @@ from memory.session import Database
 from memory.tables import AuditRow
 from policies.access import Access, Grant
 from policies.budgets import Budgets
+from policies.models import ModelsLaw
 from tests.doubles.serving import free_port, serving
 
 KEY = b"k" * 32
@@ -49,6 +50,7 @@ class World:
         Grant(to="devops/*", tools=("desk__*", "dead__*")),
     )
     budgets: Budgets = field(default_factory=lambda: Budgets.model_validate({"team_usd_day": 10}))
+    models_law: ModelsLaw = field(default_factory=ModelsLaw)
     team_budgets: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     models: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     addresses: dict[str, TeamAddress] = field(default_factory=dict[str, TeamAddress])
@@ -140,6 +142,7 @@ def office(
             identity=identity,
             access=lambda: Access(grants=world.grants),
             budgets=lambda: world.budgets,
+            models_law=lambda: world.models_law,
             models_of=lambda team, member: world.models.get(f"{team}/{member}", set()),
             team_budget_usd=lambda team: world.team_budgets.get(team),
             address_of=lambda team: world.addresses.get(team),

@@ -33,6 +33,8 @@ class Reply:
     without_usage: bool = False
     #: Waits so long before it answers.
     seconds: float = 0
+    #: Waits so long between two chunks of a stream.
+    seconds_between: float = 0
     #: Ends the stream after so many chunks.
     break_after: int | None = None
 
@@ -52,6 +54,10 @@ class Provider:
         @app.post("/v1/chat/completions")
         async def chat(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
             return await self._openai(request)
+
+        @app.post("/v1/embeddings")
+        async def embeddings(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
+            return await self._embeddings(request)
 
         @app.post("/v1/messages")
         async def anthropic(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
@@ -85,10 +91,23 @@ class Provider:
         answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
         return Response(json.dumps(answer | _usage(reply)), media_type="application/json")
 
+    async def _embeddings(self, request: Request) -> Response:
+        body, reply, failure = await self._next(request)
+        if failure is not None:
+            return failure
+        texts: list[Any] = body["input"]
+        data = [
+            {"object": "embedding", "index": number, "embedding": [number + 0.5, 1.0]} for number in range(len(texts))
+        ]
+        usage = {"prompt_tokens": reply.tokens_in, "total_tokens": reply.tokens_in}
+        return JSONResponse({"object": "list", "model": body["model"], "data": data, "usage": usage})
+
     async def _anthropic(self, request: Request) -> Response:
         body, reply, failure = await self._next(request)
         if failure is not None:
             return failure
+        if body.get("stream"):
+            return StreamingResponse(_anthropic_events(body, reply), media_type="text/event-stream")
         content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
         for index, (name, arguments) in enumerate(reply.tool_calls):
             content.append({"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": arguments})
@@ -128,6 +147,7 @@ async def _openai_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[b
     for number, delta in enumerate(deltas):
         if reply.break_after is not None and number >= reply.break_after:
             return
+        await asyncio.sleep(reply.seconds_between)
         yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
     yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": _finish(reply)}]})
     if (body.get("stream_options") or {}).get("include_usage"):
@@ -137,3 +157,22 @@ async def _openai_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[b
 
 def _event(payload: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(payload).encode() + b"\n\n"
+
+
+async def _anthropic_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[bytes]:
+    """A stream of one text block."""
+    usage = {"input_tokens": reply.tokens_in, "output_tokens": 1}
+    message = {"id": "m1", "type": "message", "role": "assistant", "model": body["model"], "content": []}
+    message |= {"stop_reason": None, "stop_sequence": None, "usage": usage}
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
+    events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+    for word in (reply.text or "").split(" "):
+        events.append({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}})
+    events.append({"type": "content_block_stop", "index": 0})
+    stop = {"stop_reason": "end_turn", "stop_sequence": None}
+    events.append({"type": "message_delta", "delta": stop, "usage": usage | {"output_tokens": reply.tokens_out}})
+    events.append({"type": "message_stop"})
+    for number, event in enumerate(events):
+        if reply.break_after is not None and number >= reply.break_after:
+            return
+        yield b"event: " + event["type"].encode() + b"\n" + _event(event)

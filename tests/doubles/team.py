@@ -24,6 +24,7 @@ class Team:
     raw: str | None = None
     error: dict[str, Any] | None = None
     on_message: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+    tasks: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     journal: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
@@ -65,7 +66,10 @@ class Team:
         head = {"jsonrpc": "2.0", "id": body["id"]}
         if self.error is not None:
             return JSONResponse(head | {"error": self.error})
+        if body["method"] == "ListTasks":
+            return JSONResponse(head | {"result": {"tasks": list(reversed(self.tasks)), "nextPageToken": ""}})
         task = self._task(body["params"])
+        self.tasks.append(task)
         return JSONResponse(head | {"result": {"task": task} if body["method"] == "SendMessage" else task})
 
     def _task(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -156,6 +156,8 @@ async def test_the_tool_server_validates_forecasts_and_renders() -> None:
         "validate_team_spec",
         "forecast_team_cost",
         "render_team",
+        "validate_server_spec",
+        "render_server",
     ]
     good, bad = data(), data(framework="autogen", extra=1)
 

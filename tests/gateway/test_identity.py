@@ -113,6 +113,43 @@ def test_every_bad_token_gets_the_same_refusal_before_anything_is_looked_up(
     assert (refusal.value.code, refusal.value.message, lookup.asked) == ("unauthenticated", REFUSAL, 0)
 
 
+@pytest.mark.rows("F39", "L7")
+def test_a_token_replayed_from_another_team_is_that_other_teams_and_nothing_more(identity: Identity) -> None:
+    """Who shows a token is who it was issued to: no header, id or claim beside it makes the caller anybody else."""
+    stolen = identity.issue(
+        "writers", "ann", manager=False, deployment_id="d1", jti="j", now=NOW, lifetime=timedelta(hours=1)
+    )
+    caller = identity.identify(f"Bearer {stolen}", NOW)
+    assert (caller.address, caller.manager) == ("writers/ann", False)
+    head, body, signature = stolen.split(".")
+    grown = claims(sub="executive/ceo", role="manager")
+    forged = base64.urlsafe_b64encode(json.dumps(grown).encode()).rstrip(b"=").decode()
+    for token in (f"{head}.{forged}.{signature}", f"{head}.{body}.", f"{head}.{body}.{signature[:-2]}AA"):
+        with pytest.raises(Refused, match="No valid token"):
+            identity.identify(f"Bearer {token}", NOW)
+    # And it is worth an hour: at its end it is refused like any other, whatever its deployment does.
+    with pytest.raises(Refused, match="No valid token"):
+        identity.identify(f"Bearer {stolen}", NOW + timedelta(hours=1))
+
+
+PLANTED = {
+    "the audience is not looked at": (signed(aud="elf-forge"), {"verify_aud": False}),
+    "the expiry is not looked at": (signed(exp=int(NOW.timestamp()) - 1), {"verify_exp": False, "verify_aud": False}),
+    "the signature is not looked at": (signed(b"x" * 32), {"verify_signature": False}),
+}
+
+
+@pytest.mark.rows("F39")
+@pytest.mark.parametrize(("token", "careless"), PLANTED.values(), ids=PLANTED.keys())
+def test_a_checker_without_that_look_lets_the_bad_token_in(
+    identity: Identity, token: str, careless: dict[str, bool]
+) -> None:
+    options: Any = {"verify_exp": False, "verify_iat": False} | careless
+    assert jwt.decode(token, KEY, algorithms=["HS256"], options=options)["sub"] == "writers/ann"
+    with pytest.raises(Refused, match="No valid token"):
+        identity.identify(f"Bearer {token}", NOW)
+
+
 @pytest.mark.rows("F39")
 def test_a_token_of_a_deployment_that_ended_gets_it_too(identity: Identity, lookup: Lookup) -> None:
     header = f"Bearer {signed()}"

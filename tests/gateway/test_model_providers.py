@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Link
-from mcp_servers.gateway.refusals import Refused
 from memory import budgets, usage
 from policies.budgets import Budgets
+from policies.models import Circuit, ModelsLaw
 from tests.doubles.gateway import Office, office
 from tests.doubles.provider import Provider, Reply
 from tests.doubles.serving import free_port, serving
@@ -162,13 +162,16 @@ def test_a_stream_with_text_tool_calls_and_usage(gateway: Office, provider: Prov
     assert spent(gateway) == usage.Total(1, 11, 7, 0)
 
 
-FAILURES: dict[str, tuple[Reply, int, str]] = {
-    "a wrong key": (Reply(status=401), 502, "refuses our key"),
-    "a rate limit": (Reply(status=429), 502, "quota or rate limit"),
-    "an outage": (Reply(status=503), 502, "is failing"),
-    "HTML with 200": (Reply(raw="<html>It works!</html>"), 502, "does not follow its own format"),
-    "an empty object": (Reply(raw="{}"), 502, "does not follow its own format"),
-    "no choices": (Reply(raw='{"choices": []}'), 502, "does not follow its own format"),
+FAILURES: dict[str, tuple[Reply, str, str]] = {
+    "a wrong key": (Reply(status=401), "key_refused", "refuses our key"),
+    "a rate limit": (Reply(status=429), "rate_limit", "quota or rate limit"),
+    "no money there": (Reply(raw='{"error": {"code": "insufficient_quota"}}', status=429), "quota", "top it up"),
+    "an unknown model": (Reply(status=404), "no_such_model", "does not know that model"),
+    "a request it dislikes": (Reply(status=422), "not_accepted", "does not accept the request"),
+    "an outage": (Reply(status=503), "outage", "is failing"),
+    "HTML with 200": (Reply(raw="<html>It works!</html>"), "malformed", "does not follow its own format"),
+    "an empty object": (Reply(raw="{}"), "malformed", "does not follow its own format"),
+    "no choices": (Reply(raw='{"choices": []}'), "malformed", "does not follow its own format"),
 }
 
 
@@ -177,15 +180,16 @@ FAILURES: dict[str, tuple[Reply, int, str]] = {
 def test_a_failing_provider_is_asked_once_and_nothing_stands_in_for_it(
     gateway: Office, provider: Provider, stream: bool
 ) -> None:
-    for name, (reply, status, says) in FAILURES.items():
+    gateway.world.models_law = ModelsLaw(circuit=Circuit(failures=100))
+    for name, (reply, outcome, says) in FAILURES.items():
         provider.default = reply
         provider.journal.clear()
         with sdk(gateway) as client, pytest.raises(openai.APIStatusError) as failure:
             client.chat.completions.create(model="default", messages=HELLO, stream=stream)
-        assert failure.value.status_code == status, name
+        assert failure.value.status_code == 502, name
         assert says in failure.value.message, name
         assert len(provider.journal) == 1, name
-        assert gateway.ledger("model.result")[-1][3] == "failed", name
+        assert gateway.ledger("model.result")[-1][3] == outcome, name
     assert gateway.world.rehearsed == [], "the rehearsal model never stands in silently"
 
 
@@ -201,14 +205,14 @@ def test_a_stream_that_breaks_is_reported_as_broken_and_never_glued(start: Any, 
 
 def test_a_client_that_goes_away_is_settled_at_once(start: Any, provider: Provider) -> None:
     gateway = start(openai_url="stand-in", openai_api_key="sk-test")
-    provider.default = Reply(text="word " * 20_000)
+    provider.default = Reply(text="word " * 1_000, seconds_between=0.01)
     body = {"model": "default", "messages": HELLO, "stream": True}
     with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=body, headers=gateway.headers()) as answer:
         next(answer.iter_bytes())
     deadline = time.monotonic() + 5
     while not (rows := gateway.ledger("model.result")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert [row[3] for row in rows] == ["broken"]
+    assert [row[3] for row in rows] == ["gone"]
     assert spent(gateway).usd_micro == committed(gateway) > 0
 
 
@@ -298,7 +302,7 @@ def test_anthropics_wire_with_tools_and_structured_output(start: Any, provider: 
     assert spent(gateway).usd_micro == 2 * (11 * 2 + 7 * 10)
 
 
-def test_default_is_what_is_configured_and_a_preference_that_is_not_is_an_error() -> None:
+def test_default_is_the_chain_s_first_link_that_is_configured() -> None:
     def default(**settings: Any) -> Link:
         return Models(ModelSettings(**settings), lambda _: {}).default
 
@@ -307,10 +311,6 @@ def test_default_is_what_is_configured_and_a_preference_that_is_not_is_an_error(
     assert default(openai_api_key="a").provider == "openai"
     assert default(**both).provider == "anthropic"
     assert default(**both, base_url="http://127.0.0.1:1/v1", base_url_model="m") == Link("local", "m")
-    assert default(**both, prefer="openai").provider == "openai"
-    assert default(**both, prefer="rehearsal").provider == "rehearsal"
-    with pytest.raises(Refused, match="prefer openai"):
-        default(anthropic_api_key="b", prefer="openai")
 
 
 @pytest.mark.rows("F76")

@@ -204,7 +204,7 @@ def test_what_others_hold_counts_for_the_company(gateway: Office) -> None:
     gateway.world.budgets = Budgets.model_validate({"company_usd_day": "0.000001"})
     with gateway.database.begin() as session:
         hold = Hold("r", "devops", "lead", "m", "p", "none", 1, timedelta(minutes=5))
-        budgets.reserve(session, hold, {}, gateway.world.now)
+        budgets.reserve(session, hold, budgets.Limits(), gateway.world.now)
     assert post(gateway).status_code == 200, "a rehearsed call costs nothing and fits"
     gateway.world.budgets = Budgets(company_usd_day=0)
     assert post(gateway).status_code == 402

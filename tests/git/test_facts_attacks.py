@@ -9,7 +9,8 @@ import pytest
 from mcp_servers.git import facts as reading
 from mcp_servers.git.changes import Change, Review
 from mcp_servers.git.command import run_git
-from mcp_servers.git.facts import Remembered, blob_sha
+from mcp_servers.git.compared import blob_sha
+from mcp_servers.git.facts import Remembered
 from mcp_servers.git.objects import NoMergeBase, Signature
 from mcp_servers.git.repository import Repository
 from policies.evaluate import evaluate

@@ -22,6 +22,6 @@ def test_two_starts_at_once_migrate_an_empty_database_once(tmp_path: Path) -> No
     databases = [Database(f"sqlite:///{tmp_path / 'company.db'}") for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         steps = list(pool.map(upgrade, databases))
-    assert sorted(len(one) for one in steps) == [0, 1]
+    assert sorted(map(len, steps))[0] == 0 and len(steps[0] + steps[1]) == len(set(steps[0] + steps[1])) > 0
     for one in databases:
         one.close()

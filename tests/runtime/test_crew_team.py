@@ -121,7 +121,7 @@ def test_the_manager_has_the_tools_delegates_and_answers_and_code_records_what_c
     (member,) = [call for call in standin.calls if call.token == "researcher"]
     # CrewAI writes one underscore where the gateway's name has two; the call itself goes out under the gateway's name.
     assert (member.purpose, member.tools) == ("member-work", ["registry_query_teams"])
-    assert {call.run for call in standin.calls} == {task["id"]}
+    assert {call.run for call in standin.calls} == {"corr-9"}
     assert crew.utterances(task["id"]) == [
         ("person:owner", "editor"),
         ("editor", "devops"),

@@ -1,0 +1,91 @@
+"""The gateway's own page in the office: which tool servers were found where, admitted or not, and how they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from mcp_servers.gateway.app import Gateway
+from mcp_servers.gateway.directory import Directory
+from mcp_servers.gateway.identity import Identity
+from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.upstreams import Served
+
+
+def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
+    """The app to mount at /api/gateway. A person only."""
+
+    def person(request: Request) -> None:
+        if identity.identify(request.headers.get("authorization"), now()).kind != "person":
+            raise Refused("not_allowed", "Only a person may come to the office.")
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(person)])
+
+    @app.exception_handler(Refused)
+    def refused(_request: Request, error: Refused) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return JSONResponse({"error": error.message}, 401 if error.code == "unauthenticated" else 403)
+
+    @app.get("/servers")
+    async def servers() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return await described(gateway, directory)
+
+    return app
+
+
+async def described(gateway: Gateway, directory: Directory) -> dict[str, Any]:
+    """`{servers: [...]}`: looks everywhere again, asks every server, hides nothing that was found."""
+    await directory.refresh()
+    served = await gateway.upstreams.survey()
+    shown = [_served(name, one, directory) for name, one in sorted(served.items())]
+    names = {one.terms.where for one in served.values()}
+    for found in directory.found:
+        if found.where in names or (found.spec is not None and found.spec.kind == "builtin"):
+            continue
+        admitted_elsewhere = found.url is not None and found.name in served and found.problem is None
+        shown.append(
+            {
+                "server": found.name,
+                "where": found.where,
+                "kind": found.spec.kind if found.spec else None,
+                "admitted": False,
+                "healthy": None,
+                "problem": found.problem or _why_not(admitted_elsewhere, found.spec is not None),
+                "tools": [],
+                "quarantined": [],
+                "missing": [],
+                "missing_secrets": [],
+            }
+        )
+    return {"servers": shown}
+
+
+def _why_not(served_elsewhere: bool, has_spec: bool) -> str:
+    if served_elsewhere:
+        return "the server of this name is served as main says"
+    if has_spec:
+        return "admitted, and no address known: name one in ELF_MCP_SERVERS or label a service in the cluster"
+    return "not admitted: main has no mcp_servers/catalog entry of that name; propose it (git__propose_server)"
+
+
+def _served(name: str, one: Served, directory: Directory) -> dict[str, Any]:
+    spec = next((it.spec for it in directory.found if it.spec is not None and it.where == one.terms.where), None)
+    compared = one.compared
+    return {
+        "server": name,
+        "where": one.terms.where,
+        "kind": one.terms.kind,
+        "owner": one.terms.owner,
+        "admitted": True,
+        "healthy": one.problem is None,
+        "problem": one.problem,
+        "ms": one.ms,
+        "tools": [tool.name for tool in compared.served] if compared else [],
+        "quarantined": [it.as_json() for it in compared.quarantined.values()] if compared else [],
+        "uncounted": compared.uncounted if compared else 0,
+        "missing": list(compared.missing) if compared else [],
+        "missing_secrets": directory.missing_secrets(spec) if spec else [],
+    }

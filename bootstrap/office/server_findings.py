@@ -1,0 +1,23 @@
+"""What `./elf doctor` says of tool servers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def findings(servers: Mapping[str, Any]) -> list[str]:
+    """What is wrong, a sentence each, for `./elf doctor`."""
+    found: list[str] = []
+    for one in servers["servers"]:
+        if one["admitted"] and not one["healthy"]:
+            found.append(f"the tool server {one['server']} is ill: {one['problem']}")
+        found += [
+            f"{one['server']}__{it['tool']} is in quarantine ({it['why']}): propose its new definition or have it restored"
+            for it in one["quarantined"]
+        ]
+        found += [
+            f"the tool server {one['server']} has no secret {name}: set ELF_SECRET_{name}"
+            for name in one["missing_secrets"]
+        ]
+    return found

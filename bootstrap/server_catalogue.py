@@ -1,0 +1,63 @@
+"""The gateway's directory of tool servers, put together: main, the environment, the cluster, and where secrets lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from bootstrap.home import Home
+from bootstrap.lawbook import LawBook
+from bootstrap.main_line import MainLine
+from bootstrap.settings import Settings
+from mcp_servers.gateway.directory import Directory, Secrets, Sources
+from mcp_servers.gateway.discovery import Found, ServicesFile
+from mcp_servers.git.repository import Repository
+from mcp_servers.safe_http import SafeHttp
+from mcp_servers.server_spec import ServerSpec
+from memory import ledger
+from memory.session import Database
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,59}")
+
+
+def server_catalogue(
+    settings: Settings,
+    home: Home,
+    repository: Repository,
+    law: LawBook,
+    database: Database,
+    now: Callable[[], datetime],
+) -> Directory:
+    """Reads nothing yet: the first call that is made looks."""
+
+    def admitted(spec: ServerSpec, found: Found, commit: str) -> None:
+        detail = {"where": found.where, "commit": commit, "kind": spec.kind, "definitions": dict(spec.admitted)}
+        with database.begin() as session:
+            ledger.append(session, ledger.Entry("kernel:gateway", "server.admit", spec.name, "admitted", now(), detail))
+
+    services = settings.mcp_services_file
+    return Directory(
+        MainLine(repository),
+        Sources(settings.mcp_servers, ServicesFile(services) if services else None),
+        SafeHttp(lambda: law.law().access.own_networks),
+        server_secrets(settings, home),
+        home.path / "servers",
+        admitted,
+    )
+
+
+def server_secrets(settings: Settings, home: Home) -> Secrets:
+    """A secret by its name: from the environment, else from `keys/servers/<NAME>` of the home, read anew each time."""
+
+    def secret(name: str) -> str | None:
+        if name in settings.server_secrets:
+            return settings.server_secrets[name]
+        if not _NAME.fullmatch(name):
+            return None
+        try:
+            return (home.path / "keys" / "servers" / name).read_text().strip() or None
+        except FileNotFoundError:
+            return None
+
+    return secret

@@ -1,0 +1,65 @@
+"""A circuit breaker for each link: a provider that keeps failing is left alone for a while, and nobody waits for it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from mcp_servers.gateway.prices import Link
+from mcp_servers.gateway.refusals import Refused
+from mcp_servers.resilience.breaker import CircuitBreaker, Limits
+
+#: Answers that say nothing against the provider.
+_ANSWERED = ("ok", "unmetered", "not_accepted")
+#: The caller went away; how the provider would have done is not known.
+_UNKNOWN = ("gone",)
+
+
+class CircuitLaw(Protocol):
+    """See `policies.models.Circuit`."""
+
+    @property
+    def failures(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class Circuits:
+    """Threads may share it. Our own models (rehearsal, lexical) have none."""
+
+    def __init__(self) -> None:
+        self._breakers: dict[Link, CircuitBreaker] = {}
+
+    def check(self, link: Link, law: CircuitLaw, now: datetime) -> None:
+        """Raises `Refused` (upstream_failed) while the link is left alone. After a yes, say how it `ended` or was `abandoned`."""
+        if link.provider in ("rehearsal", "lexical"):
+            return
+        breaker = self._breaker(link, law)
+        if breaker.allow(now):
+            return
+        when = f"; it is tried again from {breaker.opens_at:%H:%M:%S} UTC on" if breaker.opens_at else ""
+        raise Refused("upstream_failed", f"{link.name} failed too often and is left alone{when}.", breaker.opens_at)
+
+    def ended(self, link: Link, law: CircuitLaw, outcome: str, now: datetime) -> None:
+        """A call that was allowed has ended so."""
+        if link.provider in ("rehearsal", "lexical"):
+            return
+        breaker = self._breaker(link, law)
+        if outcome in _ANSWERED:
+            breaker.success(now)
+        elif outcome in _UNKNOWN:
+            breaker.abandoned(now)
+        else:
+            breaker.failure(now)
+
+    def abandoned(self, link: Link, now: datetime) -> None:
+        """A call that was allowed was not made."""
+        if link in self._breakers:
+            self._breakers[link].abandoned(now)
+
+    def _breaker(self, link: Link, law: CircuitLaw) -> CircuitBreaker:
+        breaker = self._breakers.get(link)
+        if breaker is None:
+            breaker = self._breakers.setdefault(link, CircuitBreaker(link.name))
+        breaker.limits = Limits(law.failures, timedelta(seconds=law.seconds))
+        return breaker

@@ -1,0 +1,49 @@
+"""How often a member calls a tool: a rolling window of 60 seconds, in memory. A restart forgets it, which costs a minute's worth."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mcp_servers.gateway.refusals import Refused
+
+WINDOW = timedelta(seconds=60)
+#: Callers and tools remembered at most; the ones that were quiet longest are forgotten first.
+_MOST_KEYS = 20_000
+
+
+@dataclass
+class Rates:
+    """Takes a place for each call, or refuses it with the time at which there is one. Used by one thread: the event loop's."""
+
+    _taken: dict[tuple[str, str], deque[datetime]] = field(default_factory=dict[tuple[str, str], deque[datetime]])
+
+    def take(self, who: str, tool: str, per_minute: int | None, now: datetime) -> None:
+        """Raises `Refused` (rate_limited). A clock that was turned back gives no second helping: later times still count."""
+        if per_minute is None:
+            return
+        if per_minute == 0:
+            raise Refused(
+                "not_allowed", f"policies/access.yaml or the server allows {who} no calls of {tool} (0 a minute)."
+            )
+        taken = self._window(who, tool)
+        while taken and taken[0] <= now - WINDOW:
+            taken.popleft()
+        if len(taken) >= per_minute:
+            opens = taken[len(taken) - per_minute] + WINDOW
+            raise Refused(
+                "rate_limited",
+                f"{who} called {tool} {len(taken)} times in a minute; {per_minute} are allowed. "
+                f"It opens again at {opens.isoformat(timespec='seconds')}.",
+                opens,
+            )
+        taken.append(now)
+
+    def _window(self, who: str, tool: str) -> deque[datetime]:
+        key = (who, tool)
+        found = self._taken.pop(key, None)
+        self._taken[key] = found if found is not None else deque[datetime]()
+        if len(self._taken) > _MOST_KEYS:
+            self._taken.pop(next(iter(self._taken)))
+        return self._taken[key]

@@ -1,0 +1,82 @@
+"""A run that goes round in circles is stopped: the same request again and again, or calls without end.
+
+Counted in memory, for the runs that called last; a restart begins anew. Runs name themselves, so this stops accidents, not attackers:
+what stops those is the budget.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mcp_servers.gateway.refusals import Refused
+
+#: So many runs are remembered, and so many different requests of each.
+RUNS, REQUESTS = 4_000, 1_000
+
+
+class Limits(Protocol):
+    """See `policies.models.LoopLimits`."""
+
+    @property
+    def same_request_at_most(self) -> int | None: ...
+    @property
+    def calls_in_a_run_at_most(self) -> int | None: ...
+
+
+class LoopStopped(Refused):
+    """The run goes round in circles. `worth_a_row`: at the 1st, 2nd, 4th, 8th… refusal, so that no loop fills the ledger."""
+
+    def __init__(self, message: str, refusals: int) -> None:
+        super().__init__("not_allowed", message)
+        self.refusals = refusals
+        self.worth_a_row = refusals & (refusals - 1) == 0
+
+
+@dataclass
+class _Run:
+    calls: int = 0
+    refused: int = 0
+    requests: Counter[str] = field(default_factory=Counter[str])
+
+
+class RunLoops:
+    """Threads may share it."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[tuple[str, str], _Run] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def check(self, team: str, run: str, request_sha256: str, limits: Limits) -> None:
+        """Counts the call. Raises `LoopStopped`: it is one too many."""
+        with self._turn:
+            seen = self._runs.setdefault((team, run), _Run())
+            self._runs.move_to_end((team, run))
+            if len(self._runs) > RUNS:
+                self._runs.popitem(last=False)
+            why = _fault(seen, request_sha256, limits)
+            if why is None:
+                seen.calls += 1
+                if len(seen.requests) < REQUESTS or request_sha256 in seen.requests:
+                    seen.requests[request_sha256] += 1
+                return
+            seen.refused += 1
+            refused = seen.refused
+        raise LoopStopped(f"The run {run!r} of {team} {why}", refused)
+
+
+def _fault(seen: _Run, request_sha256: str, limits: Limits) -> str | None:
+    same, calls = limits.same_request_at_most, limits.calls_in_a_run_at_most
+    if same is not None and seen.requests[request_sha256] >= same:
+        return (
+            f"asked the same thing {same} times and is going round in circles; this request is not made again. Change what "
+            "is asked, or raise loops.same_request_at_most in policies/models.yaml."
+        )
+    if calls is not None and seen.calls >= calls:
+        return (
+            f"has made {calls} model calls, the most a run may make; begin another run, or raise "
+            "loops.calls_in_a_run_at_most in policies/models.yaml."
+        )
+    return None

@@ -1,0 +1,116 @@
+"""A tool server goes the way of a team: proposed, judged against its rendering, approved, merged, and then served."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.main_line import MainLine
+from mcp_servers.factories.mcp_server import render_server
+from mcp_servers.gateway.directory import Directory, Sources
+from mcp_servers.gateway.identity import Caller
+from mcp_servers.gateway.upstreams import Upstreams
+from mcp_servers.git.proposer import Refusal
+from mcp_servers.safe_http import SafeHttp
+from memory.session import Database
+from policies.verdict import Outcome, Verdict
+from tests.factories.server_specs import internal, spec
+from tests.git.desk_world import LEAD, OWNER, Server, World, running_server, running_world, seeded
+
+PATH = "mcp_servers/catalog/weather"
+CALLER = Caller("devops", "lead", manager=True, deployment_id="d", kind="member")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("template")
+    seeded(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[Server]:
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
+    with running_world(tmp_path, server, sqlite, template) as made:
+        yield made
+
+
+def propose(world: World, key: str = "wish-weather", **changes: Any) -> Any:
+    return world.proposer.propose_server(
+        internal(credentials=[], **changes), "Nobody knows.", "Small.", key, LEAD, OWNER
+    )
+
+
+def judged(world: World, number: int) -> Verdict:
+    verdict = world.desk.judge(number)
+    assert verdict is not None
+    return verdict
+
+
+def blocked(verdict: Verdict) -> dict[str, Outcome]:
+    return {child.rule: child.outcome for child in verdict.children if not child.allowed}
+
+
+@pytest.mark.rows("F34", "F35", "F114")
+async def test_a_server_is_proposed_approved_merged_and_then_callable_without_a_restart(
+    world: World, tmp_path: Path
+) -> None:
+    directory = Directory(MainLine(world.repository), Sources(), SafeHttp(lambda: ()), lambda _name: None, tmp_path)
+    upstreams = Upstreams([], catalogue=directory)
+    assert (await upstreams.list_tools())[0] == []
+    done = propose(world)
+    assert done.change.branch.startswith("auto/new-server/weather-") and "new-server" in done.change.labels
+    assert blocked(done.verdict) == {"approvals": Outcome.NEEDS_APPROVAL}
+    assert propose(world).change.number == done.change.number, "the same wish is the same pull request"
+    world.changes("owner").approve(done.change.number, done.change.head, "yes")
+    world.desk.tick()
+    assert world.gate.get(done.change.number).state == "merged"
+    assert [tool.name for tool in (await upstreams.list_tools())[0]] == ["weather__current", "weather__about"]
+    assert (await upstreams.call("weather__about", {}, CALLER)).structuredContent == {"version": 1}
+    await upstreams.close()
+
+
+@pytest.mark.rows("F34")
+@pytest.mark.parametrize(
+    ("path", "data", "rule"),
+    [
+        (f"{PATH}/server.py", b"import os\n", "server_rerender"),
+        (f"{PATH}/more.py", b"x = 1\n", "server_rerender"),
+        (f"{PATH}/README.md", None, "server_rerender"),
+        (f"{PATH}/server.yaml", b"name: weather\n", "server_spec"),
+        ("mcp_servers/catalog/__init__.py", b"import os\n", "authority"),
+        ("mcp_servers/git/server.py", b"import os\n", "authority"),
+        ("mcp_servers/catalog/other/server.yaml", b"name: other\n", "authority"),
+    ],
+)
+def test_what_the_factory_did_not_make_cannot_pass(world: World, path: str, data: bytes | None, rule: str) -> None:
+    done = propose(world)
+    world.commit_to(done.change.branch, {path: data})
+    assert blocked(judged(world, done.change.number))[rule] is Outcome.DENY
+
+
+def test_a_server_changed_by_a_pull_request_keeps_nothing_of_the_old_folder(world: World) -> None:
+    files: dict[str, bytes | None] = {f"{PATH}/{name}": data for name, data in render_server(spec(internal())).items()}
+    world.commit_to("main", files)
+    done = propose(world, purpose="The weather everywhere")
+    assert done.change.branch.startswith("auto/change-server/")
+    assert blocked(done.verdict) == {"approvals": Outcome.NEEDS_APPROVAL}
+
+
+def test_the_kernel_s_own_servers_cannot_be_proposed(world: World) -> None:
+    with pytest.raises(Refusal, match="own servers"):
+        propose(world, kind="builtin")
+
+
+def test_a_proposal_that_is_no_server_leaves_nothing(world: World) -> None:
+    with pytest.raises(Refusal, match="no such field"):
+        propose(world, surprise=True)
+    assert world.gate.all("all") == []
