@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -42,14 +42,16 @@ class Hand:
         """A commit with these entries changed, as Git's own plumbing writes it."""
         index = {"GIT_INDEX_FILE": str(self.clone / "an-index")}
         self._git("read-tree", onto, extra=index)
-        for path, entry in entries.items():
-            if entry is None:
-                self._git("update-index", "--force-remove", path, extra=index)
-                continue
-            mode, data = entry
-            sha = data.decode() if mode == MODULE else self._git("hash-object", "-w", "--stdin", given=data)
-            self._git("update-index", "--add", "--cacheinfo", f"{mode},{sha},{path}", extra=index)
+        lines = [f"{mode} {sha}\t{path}\0" for path, (mode, sha) in self._written(entries)]
+        self._git("update-index", "-z", "--index-info", given="".join(lines).encode(), extra=index)
         return self.commit_of(self._git("write-tree", "--missing-ok", extra=index), onto)
+
+    def _written(self, entries: Entries) -> Iterator[tuple[str, tuple[str, str]]]:
+        for path, entry in entries.items():
+            mode, data = entry or ("0", b"")
+            plain = mode in {FILE, PROGRAM, LINK}
+            sha = self._git("hash-object", "-w", "--stdin", given=data) if plain else data.decode() or "0" * 40
+            yield path, (mode, sha)
 
     def commit_of(self, tree: str, onto: str = "main") -> str:
         return self._git("commit-tree", tree, "-p", onto, "-m", "Nothing to see here")
