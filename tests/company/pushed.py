@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Hand:
     stage: Stage
     login: str
     clone: Path
+    _blobs: dict[bytes, str] = field(default_factory=dict[bytes, str])
 
     @property
     def url(self) -> str:
@@ -50,7 +51,9 @@ class Hand:
         for path, entry in entries.items():
             mode, data = entry or ("0", b"")
             plain = mode in {FILE, PROGRAM, LINK}
-            sha = self._git("hash-object", "-w", "--stdin", given=data) if plain else data.decode() or "0" * 40
+            if plain and data not in self._blobs:
+                self._blobs[data] = self._git("hash-object", "-w", "--stdin", given=data)
+            sha = self._blobs[data] if plain else data.decode() or "0" * 40
             yield path, (mode, sha)
 
     def commit_of(self, tree: str, onto: str = "main") -> str:
@@ -93,7 +96,9 @@ class Hand:
         )
 
     def _git(self, *arguments: str, given: bytes | None = None, extra: Mapping[str, str] | None = None) -> str:
-        who = {f"GIT_{role}_{what}": f"{self.login}@x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        who = {
+            f"GIT_{role}_{what}": f"{self.login}@x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
         done = subprocess.run(
             ["git", "--git-dir", str(self.clone), *arguments],
             input=given,

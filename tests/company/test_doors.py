@@ -85,7 +85,8 @@ def test_a_bad_message_is_refused_at_once_in_a_sentence_and_leaves_nothing(stage
 
 @pytest.mark.rows("F08")
 @pytest.mark.parametrize(
-    "name", ["../executive", "executive/../devops", "devops; rm -rf ~", "' OR 1=1 --", "еxecutive", "class", "-", "x" * 41, ""]
+    "name",
+    ["../executive", "executive/../devops", "devops; rm -rf ~", "' OR 1=1 --", "еxecutive", "class", "-", "x" * 41, ""],
 )
 def test_work_for_a_team_of_an_impossible_name_is_refused(stage: Stage, client: httpx.Client, name: str) -> None:
     before = traces(stage)
@@ -118,7 +119,12 @@ def changing(stage: Stage) -> list[tuple[str, str, dict[str, str], bytes]]:
         ("POST", "/api/changes/1/reject", me, b'{"why": "no"}'),
         ("POST", "/v1/chat/completions", me, b'{"model": "default", "messages": [{"role": "user", "content": "x"}]}'),
         ("POST", "/mcp", me, b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'),
-        ("POST", "/a2a/executive", me | {"A2A-Version": "1.0"}, b'{"jsonrpc": "2.0", "id": 1, "method": "SendMessage"}'),
+        (
+            "POST",
+            "/a2a/executive",
+            me | {"A2A-Version": "1.0"},
+            b'{"jsonrpc": "2.0", "id": 1, "method": "SendMessage"}',
+        ),
         ("POST", f"{REPO}/pulls", owner, b'{"title": "x", "head": "auto/x", "base": "main"}'),
         ("POST", f"{REPO}/git/refs", owner, f'{{"ref": "refs/heads/auto/x", "sha": "{main_of(stage)}"}}'.encode()),
         ("DELETE", f"{REPO}/git/refs/heads/auto/x", owner, b""),
@@ -203,7 +209,13 @@ def a_members_token(stage: Stage, alive: bool = True) -> str:
     identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _: True)
     deployment = str(team["deployment"]) if alive else "gone"
     return identity.issue(
-        "executive", "ceo", manager=True, deployment_id=deployment, jti="t", now=datetime.now(UTC), lifetime=timedelta(hours=1)
+        "executive",
+        "ceo",
+        manager=True,
+        deployment_id=deployment,
+        jti="t",
+        now=datetime.now(UTC),
+        lifetime=timedelta(hours=1),
     )
 
 
@@ -229,7 +241,11 @@ def test_each_token_opens_its_own_door_and_no_other(stage: Stage, client: httpx.
                 opened.add((who, door))
     forge = {(who, door) for who in ("forge-owner", "forge-elf-gate") for door in ("forge", "git")}
     assert opened == {("operator", "office"), ("operator", "models"), ("member", "models")} | forge
-    for path, body in (("/api/say", {"text": "hi"}), ("/api/changes/1/approve", {}), ("/api/changes/1/reject", {"why": "x"})):
+    for path, body in (
+        ("/api/say", {"text": "hi"}),
+        ("/api/changes/1/approve", {}),
+        ("/api/changes/1/reject", {"why": "x"}),
+    ):
         response = client.post(path, json=body, headers={"Authorization": f"Bearer {member}"})
         assert response.status_code == 403
         assert "person" in sentence(response)
