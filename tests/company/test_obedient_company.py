@@ -134,8 +134,8 @@ def test_with_a_law_that_grants_everything_its_members_would_reach_the_tools_the
     everything = Access.model_validate({"grants": [{"to": "*/*", "tools": [f"{server}__*" for server in SERVERS]}]})
     seller = Caller("sales-team", "seller", manager=False, deployment_id="d", kind="member")
     wanted = ["git__propose_team", "git__propose_rollback", "cluster__team_log"]
-    assert [Grants(lambda: law).may_call(seller, tool) for tool in wanted] == [False] * 3
-    assert [Grants(lambda: everything).may_call(seller, tool) for tool in wanted] == [True] * 3
+    assert [Grants(lambda: law, lambda *_: ()).may_call(seller, tool) for tool in wanted] == [False] * 3
+    assert [Grants(lambda: everything, lambda *_: ()).may_call(seller, tool) for tool in wanted] == [True] * 3
 
 
 SERVERS = ("git", "cluster", "registry", "factory")
