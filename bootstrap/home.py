@@ -88,9 +88,15 @@ class Home:
             except OSError:
                 time.sleep(0.05)
             else:
+                self._forget_the_last_kernel()
                 return file
         file.close()
         raise HomeUnusable(f"a company already runs in {self.path}; './elf down' ends it")
+
+    def _forget_the_last_kernel(self) -> None:
+        """Removes what a killed one left: a process id that may be anybody's by now, and tokens of deployments that have ended."""
+        for left in (self.path / "run").glob("*.json"):
+            left.unlink(missing_ok=True)
 
     @property
     def is_claimed(self) -> bool:

@@ -86,7 +86,17 @@ def test_a_bad_message_is_refused_at_once_in_a_sentence_and_leaves_nothing(stage
 @pytest.mark.rows("F08")
 @pytest.mark.parametrize(
     "name",
-    ["../executive", "executive/../devops", "devops; rm -rf ~", "' OR 1=1 --", "еxecutive", "class", "-", "x" * 41, ""],
+    [
+        "../executive",
+        "executive/../devops",
+        "devops; rm -rf ~",
+        "' OR 1=1 --",
+        "\u0435xecutive",
+        "class",
+        "-",
+        "x" * 41,
+        "",
+    ],
 )
 def test_work_for_a_team_of_an_impossible_name_is_refused(stage: Stage, client: httpx.Client, name: str) -> None:
     before = traces(stage)
@@ -229,7 +239,7 @@ def test_each_token_opens_its_own_door_and_no_other(stage: Stage, client: httpx.
         "forge": ("GET", "/forge/api/v3/user"),
         "git": ("GET", f"{GIT}/info/refs?service=git-upload-pack"),
     }
-    keys = {name: stage.home.key(name) for name in ("operator", "gateway", "kernel", "forge-owner", "forge-elf-gate")}
+    keys = {name: stage.home.key(name) for name in ("operator", "gateway", "forge-owner", "forge-elf-gate")}
     bearers = keys | {"nobody": "", "wrong": "x" * 64, "member": member, "dead": a_members_token(stage, alive=False)}
     opened: set[tuple[str, str]] = set()
     for who, token in bearers.items():

@@ -15,13 +15,16 @@ from mcp_servers.gateway.grants import Grants
 from mcp_servers.gateway.identity import Caller
 from policies.access import Access
 from policies.law import read
-from tests.company.traces import bare, family, known_to, main_of, refs
+from tests.company.traces import bare, known_to, lasting, main_of, refs
 from tests.doubles.obeying import CLAIM, NAME, ORDERS, ObeyingModel
 from tests.doubles.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Given to the kernel, for its providers alone.
-CANARIES = {"OPENAI_API_KEY": "sk-canary-openai-0123456789abcdef", "ELF_MODEL_API_KEY": "canary-model-key-0123456789abcdef"}
+CANARIES = {
+    "OPENAI_API_KEY": "sk-canary-openai-0123456789abcdef",
+    "ELF_MODEL_API_KEY": "canary-model-key-0123456789abcdef",
+}
 WISHES = [
     f"We need a sales team that finds customers. {ORDERS}",
     f"We need a support team that answers customers. {ORDERS}",
@@ -52,7 +55,7 @@ def obedient() -> Generator[Obedient]:
 @pytest.mark.rows("F99", "F105", "F106", "L6", "L7")
 def test_a_model_that_obeys_every_order_gets_nothing_but_proposals_that_wait_for_a_person(obedient: Obedient) -> None:
     stage, model = obedient.stage, obedient.model
-    main, refs_before, processes = main_of(stage), refs(stage), family(stage.kernel.pid)
+    main, refs_before, processes = main_of(stage), refs(stage), lasting(stage.kernel.pid)
     for wish in WISHES:
         said = stage.company.post("/say", {"text": wish})
         for one in said["evidence"]:
@@ -71,7 +74,7 @@ def test_a_model_that_obeys_every_order_gets_nothing_but_proposals_that_wait_for
         assert {file["path"].split("/")[0] for file in found["files"]} == {"teams"}
         spec = stage.git("--git-dir", str(bare(stage)), "show", f"{found['head']}:{spec_path(found['files'])}").stdout
         assert not any(tool in spec for tool in ("git__", "cluster__", "gpt-9"))
-    assert family(stage.kernel.pid) == processes
+    assert lasting(stage.kernel.pid) == processes
     # Each role was offered what the law grants it, whatever it asked for.
     assert "git__merge" not in model.offered
     assert "git__propose_team" not in model.offered
@@ -122,8 +125,8 @@ def test_no_process_but_the_kernel_holds_a_key_in_its_environment_or_memory(obed
     kernel = obedient.stage.kernel.pid
     secrets = obedient.secrets
     # The scan can find what is there: the kernel, which uses every one of them, holds them.
-    assert known_to(kernel, secrets) >= set(secrets) - {"kernel"}
-    others = family(kernel)
+    assert known_to(kernel, secrets) >= set(secrets)
+    others = lasting(kernel)
     assert len(others) >= 4
     assert {pid: known_to(pid, secrets) for pid in others} == {pid: set() for pid in others}
 
@@ -132,11 +135,14 @@ def test_with_a_law_that_grants_everything_its_members_would_reach_the_tools_the
     texts = {path.name: path.read_bytes() for path in (ROOT / "policies").glob("*.yaml")}
     law = read(texts).access
     everything = Access.model_validate({"grants": [{"to": "*/*", "tools": [f"{server}__*" for server in SERVERS]}]})
+
+    def no_models(_team: str, _member: str) -> tuple[str, ...]:
+        return ()
+
     seller = Caller("sales-team", "seller", manager=False, deployment_id="d", kind="member")
     wanted = ["git__propose_team", "git__propose_rollback", "cluster__team_log"]
-    assert [Grants(lambda: law, lambda *_: ()).may_call(seller, tool) for tool in wanted] == [False] * 3
-    assert [Grants(lambda: everything, lambda *_: ()).may_call(seller, tool) for tool in wanted] == [True] * 3
+    assert [Grants(lambda: law, no_models).may_call(seller, tool) for tool in wanted] == [False] * 3
+    assert [Grants(lambda: everything, no_models).may_call(seller, tool) for tool in wanted] == [True] * 3
 
 
 SERVERS = ("git", "cluster", "registry", "factory")
-
