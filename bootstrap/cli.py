@@ -87,6 +87,8 @@ def down() -> None:
     home = Home(_settings().home)
     kernel = home.kernel()
     if kernel is None:
+        if home.is_claimed:
+            _stop("the company is still starting; wait until it serves, then stop it", 1)
         err.print("No company runs here.")
         return
     os.kill(kernel["pid"], signal.SIGTERM)
