@@ -21,7 +21,7 @@ PACKAGES = ("bootstrap", "mcp_servers", "memory", "meta_teams", "policies", "tea
 def main() -> int:
     arguments = sys.argv[1:]
     quick = arguments[:1] == ["--quick"]
-    pytest = [str(BIN / "pytest"), "-n", str(os.cpu_count() or 2), "--dist", "loadgroup"]
+    pytest = [str(BIN / "pytest"), "-n", str(os.cpu_count() or 2), "--dist", "loadfile"]
     if arguments and not quick:
         return _run("tests", [str(BIN / "pytest"), *arguments])
     checks = [

@@ -32,7 +32,8 @@ app.add_typer(factory_app, name="factory")
 app.add_typer(policy_app, name="policy")
 
 # Soft wrap: the terminal breaks lines, so that what is copied from it is whole.
-out = Console(highlight=False, soft_wrap=True)
+# Into a pipe or a file, tables are as wide as what is in them.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 300)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -42,7 +43,7 @@ Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once it ser
 def main() -> None:
     """Runs a command; every expected failure ends in one sentence and exit status 1 or 2."""
     try:
-        app(standalone_mode=True)
+        app(prog_name="elf")
     except (BadSettings, HomeUnusable) as error:
         _stop(str(error), 2)
     except CompanyError as error:
@@ -88,6 +89,8 @@ def down() -> None:
     home = Home(_settings().home)
     kernel = home.kernel()
     if kernel is None:
+        if home.is_claimed:
+            _stop("the company is still starting; wait until it serves, then stop it", 1)
         err.print("No company runs here.")
         return
     os.kill(kernel["pid"], signal.SIGTERM)
@@ -238,7 +241,9 @@ def show(number: int, as_json: Json = False) -> None:
 @app.command()
 def approve(
     number: int,
-    head: Annotated[str, typer.Option(help="The commit you looked at; without it, the one that is there now.")] = "",
+    head: Annotated[
+        str, typer.Option(help="The commit you looked at, or its first digits; refused if another one is there by now.")
+    ] = "",
     why: Annotated[str, typer.Option(help="A reason, where the law wants one.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -250,7 +255,7 @@ def approve(
 @app.command()
 def reject(
     number: int,
-    why: Annotated[str, typer.Option(help="What is wrong with it; kept for the next design.")],
+    why: Annotated[str, typer.Option(help="What is wrong with it; the record and the DevOps team keep it.")],
     as_json: Json = False,
 ) -> None:
     """Close a change, with the reason."""
@@ -298,12 +303,13 @@ def doctor(as_json: Json = False) -> None:
 
 @policy_app.command("check")
 def policy_check(
-    folder: Annotated[Path, typer.Option(help="The policies to check.")] = Path("policies"), as_json: Json = False
+    folder: Annotated[Path | None, typer.Option(help="The policies to check; this checkout's, if not given.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Check the policy files: are they well-formed, and what do they say?"""
+    """Check policy files before you propose them: are they well-formed, and what do they say?"""
     from bootstrap.policy import check_policies
 
-    found = check_policies(folder)
+    found = check_policies(folder or _settings().checkout / "policies")
     _print(found, as_json, pages.policy)
     sys.exit(0 if found["ok"] else 1)
 

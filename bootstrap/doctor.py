@@ -33,7 +33,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         ("confinement", _confinement),
         ("policies", lambda: _policies(settings)),
         ("address", lambda: _address(settings, home)),
-        ("models", lambda: _models(settings)),
+        ("models", lambda: _models(settings, home)),
         ("teams", lambda: _teams(home)),
         ("tool servers", lambda: _servers(home)),
         ("audit", lambda: _audit(home)),
@@ -102,7 +102,9 @@ def _address(settings: Settings, home: Home) -> str:
     return f"{settings.address} is free; no company runs in {home.path}"
 
 
-def _models(settings: Settings) -> str:
+def _models(settings: Settings, home: Home) -> str:
+    if home.kernel() is not None:
+        return str(Company(home).get("/status")["models"])
     if settings.model_base_url:
         return f"the server at {settings.model_base_url}"
     if settings.anthropic_api_key or settings.openai_api_key:

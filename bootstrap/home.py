@@ -9,12 +9,14 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-KEYS = ("gateway", "operator", "kernel", "forge-elf-devops", "forge-elf-gate", "forge-owner")
+KEYS = ("gateway", "operator", "forge-elf-devops", "forge-elf-gate", "forge-owner")
 NEEDED_BYTES = 200_000_000
+_CLAIM_TRIES = 10
 
 
 class HomeUnusable(RuntimeError):
@@ -79,12 +81,22 @@ class Home:
     def claim(self) -> IO[str]:
         """Makes this process the home's one kernel until the returned file is closed. Raises `HomeUnusable`."""
         file = (self.path / "run" / "lock").open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise HomeUnusable(f"a company already runs in {self.path}; './elf down' ends it") from error
-        return file
+        # Whoever only asks whether a kernel runs holds the lock for an instant; that is no reason to give up.
+        for _ in range(_CLAIM_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(0.05)
+            else:
+                self._forget_the_last_kernel()
+                return file
+        file.close()
+        raise HomeUnusable(f"a company already runs in {self.path}; './elf down' ends it")
+
+    def _forget_the_last_kernel(self) -> None:
+        """Removes what a killed one left: a process id that may be anybody's by now, and tokens of deployments that have ended."""
+        for left in (self.path / "run").glob("*.json"):
+            left.unlink(missing_ok=True)
 
     @property
     def is_claimed(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from bootstrap.home import Home, HomeUnusable
+from bootstrap.model_server import with_model_name
 from bootstrap.settings import Settings
 
 PROGRESS_FD = "ELF_PROGRESS_FD"
@@ -22,11 +23,13 @@ PROGRESS_FD = "ELF_PROGRESS_FD"
 def launch(settings: Settings, *, detach: bool, console: Console) -> int:
     """Starts the company unless it runs, and returns the exit status: 0 once it serves (or, attached, once it has ended)."""
     home = Home(settings.home)
-    home.prepare()
     if kernel := home.kernel():
         console.print(f"The company already runs: http://127.0.0.1:{kernel['port']} (home {home.path})", markup=False)
         return 0
+    # All that can be refused is refused before anything is made.
     check_port(settings.port)
+    settings = with_model_name(settings)
+    home.prepare()
     kernel_process, progress = start_kernel(settings, home)
     try:
         ready = follow(progress, console)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import anyio.to_thread
 
@@ -18,6 +19,8 @@ from memory import change_state, change_views, ledger, summaries
 from memory.change_state import State
 
 DESK_EVERY_S = 1.0
+#: An open change that stays as it is is judged again after this, for what a glance does not show (a review by another door).
+JUDGE_AGAIN = timedelta(seconds=5)
 TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
 #: Nothing more happens to a change in one of these states.
@@ -45,7 +48,7 @@ class Loops:
 
     async def judge(self) -> None:
         """Judges and merges what may be merged; wakes the reconciler when main moved."""
-        tick = await anyio.to_thread.run_sync(self.kernel.desk.tick)
+        tick = await anyio.to_thread.run_sync(self.kernel.desk.tick, JUDGE_AGAIN)
         for number, why in tick.failed.items():
             log.warning("change %s could not be judged this time: %s", number, why)
         if tick.merged:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import httpx
 
-from bootstrap.settings import Settings
+from bootstrap.settings import BadSettings, Settings
 
 _TIMEOUT_S = 10.0
 
 
-class ModelServerUnusable(RuntimeError):
+class ModelServerUnusable(BadSettings):
     """The server at ELF_MODEL_BASE_URL cannot say what it serves; the message names the fix."""
 
 

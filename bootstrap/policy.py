@@ -10,6 +10,8 @@ from policies.law import BadLaw, read
 
 def check_policies(folder: Path) -> dict[str, Any]:
     """`{ok, lines}`: one line of reason if the law cannot be read, else what its main numbers are."""
+    if not folder.is_dir():
+        return {"ok": False, "lines": [f"there is no folder {folder}; name one with --folder"]}
     try:
         files = {f"policies/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.y*ml"))}
         law = read(files)
@@ -23,7 +25,10 @@ def check_policies(folder: Path) -> dict[str, Any]:
         f"a forecast above {_usd(costs.forecast_usd_month)} a month wants the same",
         f"models, a day: company {_usd(budgets.company_usd_day)}, a team {_usd(budgets.team_usd_day)}, "
         f"a member {_usd(budgets.member_usd_day)}",
-        *(f"{kind.value}: {law_.approvals} approval(s)" for kind, law_ in law.changes.kinds.items()),
+        *(
+            f"{kind.value}: {law_.approvals} {'approval' if law_.approvals == 1 else 'approvals'} needed"
+            for kind, law_ in law.changes.kinds.items()
+        ),
     ]
     return {"ok": True, "lines": lines}
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bootstrap.client import CompanyError
-from mcp_servers.factories.fileset import write
+from mcp_servers.factories.fileset import NotOurs, write
 from mcp_servers.factories.spec_files import load_spec
 from mcp_servers.factories.team import render
 
@@ -29,6 +29,8 @@ def render_spec(spec_file: Path, out: Path) -> dict[str, Any]:
     fileset = render(spec)
     try:
         write(fileset, out)
-    except (OSError, ValueError) as error:
+    except NotOurs as error:
         raise CompanyError(f"nothing was written: {error}") from error
+    except OSError as error:
+        raise CompanyError(f"{out} could not be written whole ({error.strerror}); remove it and try again") from error
     return {"team": spec.name, "out": str(out), "digest": fileset.digest, "files": list(fileset)}

@@ -21,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from bootstrap.home import Home, HomeUnusable
 from bootstrap.launch import PROGRESS_FD
 from bootstrap.loops import Loops
-from bootstrap.model_server import ModelServerUnusable, with_model_name
 from bootstrap.places import OWNER, REPO
 from bootstrap.progress import Progress
 from bootstrap.seed import BadCheckout, files_of
@@ -39,7 +38,7 @@ FIRST_TEAMS = ("executive", "devops")
 TEAMS_UP_S = 120.0
 _SEEDER = Signature("elf-seed", "elf-seed@company.invalid")
 
-EXPECTED = (BadSettings, HomeUnusable, BadCheckout, ClusterError, ProtectionMissing, SeedRefused, ModelServerUnusable)
+EXPECTED = (BadSettings, HomeUnusable, BadCheckout, ClusterError, ProtectionMissing, SeedRefused)
 
 
 def main() -> int:
@@ -47,12 +46,14 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "mcp", "a2a", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What the company writes is its owner's alone.
+    os.umask(0o077)
     given = os.environ.pop(PROGRESS_FD, "")
     # The company speaks to itself on this machine; a proxy of the environment has no part in that.
     os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
     progress = Progress(int(given) if given else None)
     try:
-        run(with_model_name(read_settings(os.environ)), progress)
+        run(read_settings(os.environ), progress)
     except EXPECTED as error:
         progress.failed(str(error))
         return 2

@@ -1,14 +1,29 @@
-"""Changes, listed."""
+"""Changes, listed, and what people said when they refused one."""
 
 from __future__ import annotations
+
+import json
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from memory.change_tables import IntentRow
+from memory.tables import AuditRow
 
 
 def recent_numbers(session: Session, most: int) -> list[int]:
     """The pull requests that agents asked for last, oldest first."""
     query = select(IntentRow.number).where(IntentRow.number.is_not(None)).order_by(IntentRow.number.desc()).limit(most)
     return sorted(number for number in session.scalars(query) if number is not None)
+
+
+def rejected_because(session: Session, number: int) -> str | None:
+    """What the person who rejected this change said; None if nobody did."""
+    query = (
+        select(AuditRow.detail)
+        .where(AuditRow.action == "change.reject", AuditRow.subject == f"change:{number}")
+        .order_by(AuditRow.seq.desc())
+        .limit(1)
+    )
+    detail = session.scalars(query).first()
+    return None if detail is None else str(json.loads(detail)["why"])

@@ -53,7 +53,7 @@ def _room_at(ahead: list[Slot], at_most: int, window: timedelta) -> datetime | N
 
 def _way_out(case: Case) -> str:
     words = case.law.limits.new_teams.lifted_by
-    lift = f', or approve with "{words.words} <reason>"' if words else ""
+    lift = f', or approve with "{words.words} <reason of {words.reason_of_at_least} letters or more>"' if words else ""
     return f"wait, or decide on an open proposal{lift}"
 
 
@@ -120,4 +120,5 @@ def _explicitly(case: Case, rule: str, what: str) -> Verdict:
     accepted = case.law.costs.accepted_by
     if reason := case.said(accepted):
         return allow(rule, f"{what}; accepted by {shown(reason, 200)}")
-    return needs_approval(rule, f'{what}; approve with "{accepted.words} <reason>" to accept it')
+    how = f"{accepted.words} <reason of {accepted.reason_of_at_least} letters or more>"
+    return needs_approval(rule, f'{what}; approve with "{how}" to accept it')

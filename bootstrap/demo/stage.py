@@ -20,6 +20,7 @@ from rich.console import Console
 from bootstrap.client import Company
 from bootstrap.home import Home
 from bootstrap.launch import follow, start_kernel
+from bootstrap.model_server import with_model_name
 from bootstrap.places import account_of
 from bootstrap.settings import Settings
 from mcp_servers.git.github import GitHubChanges
@@ -68,7 +69,7 @@ def throw_away_company(
     home = Home(folder)
     home.prepare()
     database = database_url or f"sqlite:///{folder / 'company.db'}"
-    staged = replace(settings, home=folder, port=free_port(), database_url=database)
+    staged = replace(with_model_name(settings), home=folder, port=free_port(), database_url=database)
     kernel, progress = start_kernel(staged, home)
     try:
         if not follow(progress, console):

@@ -39,7 +39,7 @@ class Ask(_Body):
 
 
 class Approve(_Body):
-    head: str = Field(default="", pattern="^([0-9a-f]{40})?$")
+    head: str = Field(default="", pattern="^([0-9a-f]{7,40})?$")
     why: str = Field(default="", max_length=2000)
 
 
@@ -137,7 +137,9 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ChangesError)
     def changes(_request: Request, error: ChangesError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
-        return answer(404 if isinstance(error, UnknownChange) else 409, str(error))
+        if isinstance(error, UnknownChange):
+            return answer(404, "there is no such change; ./elf changes --all lists them")
+        return answer(409, str(error))
 
     @app.exception_handler(GatewayError)
     def gateway(_request: Request, error: GatewayError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]

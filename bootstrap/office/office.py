@@ -17,7 +17,7 @@ from bootstrap.office.describe import Teams
 from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
-from mcp_servers.git.changes import Change, Changes
+from mcp_servers.git.changes import Change, Changes, HeadMoved
 from mcp_servers.git.merge_desk import Closed, Merged, MergeDesk, NotYet
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
@@ -142,8 +142,12 @@ class Office:
 
     def approve(self, number: int, head: str, why: str) -> dict[str, Any]:
         """Approves exactly `head` (empty: what is there now) and merges if the law then allows it."""
-        seen = head or self.gate.get(number).head
-        result = self.desk.approve(number, PERSON, seen, why)
+        now_there = self.gate.get(number).head
+        if not now_there.startswith(head):
+            raise HeadMoved(
+                f"change {number} is at {now_there[:12]} by now, not at {head[:12]}: ./elf show {number}, then decide"
+            )
+        result = self.desk.approve(number, PERSON, now_there, why)
         self.notice()
         return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
 
@@ -155,7 +159,9 @@ class Office:
         change = describe(self.gate.get(number), self.database)
         text = f"Change #{number}: {words.get(type(result), 'closed')}."
         if isinstance(result, Merged):
-            text += f" Main is at {result.commit[:12]}; the team is being deployed."
+            text += f" Main is at {result.commit[:12]}; what runs follows it."
+        elif isinstance(result, NotYet) and result.verdict.retry_at is not None:
+            text += f" It is merged by itself after {result.verdict.retry_at:%H:%M:%S} UTC, if nothing changes."
         return {
             "number": number,
             "text": text,
@@ -168,6 +174,7 @@ class Office:
     def _files(self, change: Change) -> list[dict[str, str]]:
         base = "main"
         if change.merge_commit is not None:
+            # What main was before the merge: nothing differs from what it is since.
             base = self.repository.log(change.merge_commit, limit=1)[0].parents[0]
         return [{"status": one.status, "path": one.path} for one in self.repository.changes(base, change.head)]
 

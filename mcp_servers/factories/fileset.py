@@ -62,7 +62,7 @@ class FileSet(Mapping[str, bytes]):
         return FileSet({f"{folder}/{path}": file for path, file in self.files.items()})
 
 
-class NotOurs(Exception):
+class NotOurs(ValueError):
     """The folder holds something this factory did not put there. Its text says what to do."""
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mcp_servers.git import verdict_page
 from mcp_servers.git.changes import BaseMoved, Change, Changes, ChangesError, HeadMoved, NotAllowed, NotMergeable
 from mcp_servers.git.desk_records import DeskRecords
 from mcp_servers.git.factory import Factory
 from mcp_servers.git.judging import Judgement, judge
+from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
 from memory.session import Database
 from policies.facts import Facts
@@ -46,6 +47,15 @@ class Closed:
     """The change was closed without a merge; nothing more happens to it."""
 
     number: int
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A change that was judged and may not be merged yet: what it was then, and when that can change by itself."""
+
+    look: tuple[str, str]
+    at: datetime
+    retry_at: datetime | None
 
 
 @dataclass
@@ -81,6 +91,7 @@ class MergeDesk:
         self._login, self._page_url = login, page_url
         self._records = DeskRecords(database, repository, now)
         self._turn = threading.RLock()
+        self._seen: dict[int, _Seen] = {}
 
     # ------------------------------------------------------------------ judging
 
@@ -209,16 +220,23 @@ class MergeDesk:
 
     # ------------------------------------------------------------------ rounds
 
-    def tick(self) -> Tick:
+    def tick(self, patience: timedelta = timedelta(0)) -> Tick:
         """One round: every open change is judged and, if allowed, merged; ends that were missed are recorded.
 
-        One change's failure is reported and does not stop the others. Raises `ChangesError` if nothing can be listed.
+        A change that still is what it was when it was judged less than `patience` ago has its turn later: what else may have
+        happened to it (a review, a comment) can wait so long. One change's failure is reported and does not stop the others.
+        Raises `ChangesError` if nothing can be listed.
         """
         done = Tick()
-        open_now = {change.number for change in self._changes.open()}
-        for number in sorted(open_now | set(self._records.not_ended())):
+        looks = {change.number: self._look(change) for change in self._changes.open()}
+        self._seen = {number: seen for number, seen in self._seen.items() if number in looks}
+        for number in sorted({*looks, *self._records.not_ended()}):
+            if self._can_wait(number, looks.get(number), patience):
+                continue
             try:
                 result = self.merge_if_allowed(number)
+                if isinstance(result, NotYet) and (look := looks.get(number)):
+                    self._seen[number] = _Seen(look, self._now(), result.verdict.retry_at)
             except ChangesError as error:
                 done.failed[number] = f"{error} ({error.next_step.replace('_', ' ')})"
             except Exception as error:  # noqa: BLE001 (reported to the caller, who logs it; the next change has its turn)
@@ -226,3 +244,16 @@ class MergeDesk:
             else:
                 {Merged: done.merged, NotYet: done.waiting, Closed: done.closed}[type(result)].append(number)
         return done
+
+    def _look(self, change: Change) -> tuple[str, str]:
+        """What a verdict is of, as far as a glance shows: the change's head and its target's."""
+        try:
+            return change.head, self._repository.resolve(change.base)
+        except UnknownRevision:
+            return change.head, ""
+
+    def _can_wait(self, number: int, look: tuple[str, str] | None, patience: timedelta) -> bool:
+        seen = self._seen.get(number)
+        if seen is None or seen.look != look or self._now() - seen.at >= patience:
+            return False
+        return seen.retry_at is None or self._now() < seen.retry_at

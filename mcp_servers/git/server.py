@@ -14,7 +14,7 @@ from mcp.types import CallToolResult, TextContent
 
 from mcp_servers.git.changes import Change, Changes, ChangesError
 from mcp_servers.git.proposer import Proposed, Proposer, Refusal
-from memory import change_state, changes
+from memory import change_state, change_views, changes
 from memory.session import Database
 
 T = TypeVar("T")
@@ -84,6 +84,7 @@ def describe(change: Change, database: Database) -> dict[str, Any]:
         intent = changes.intent_of(session, change.number)
         judged = changes.last_verdict(session, change.number)
         progress = change_state.progress(session, change.number)
+        rejected = change_views.rejected_because(session, change.number) if change.state == "closed" else None
     return {
         "number": change.number,
         "title": change.title,
@@ -102,6 +103,7 @@ def describe(change: Change, database: Database) -> dict[str, Any]:
         "created_at": change.created_at.isoformat(),
         "merge_commit": change.merge_commit,
         "rolled_back_by": progress.rolled_back_by,
+        "rejected_because": rejected,
         "verdict": dict(judged.verdict) if judged and judged.head == change.head else None,
     }
 

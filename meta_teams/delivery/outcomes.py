@@ -44,7 +44,12 @@ def report(facts: Facts) -> Outcome:
     forecast = facts.forecast.usd_month if facts.forecast else None
     team = change.team or _team(facts)
     if change.state == "closed":
-        reasons = (f"change {change.number} was closed without being merged", *blocking(change.verdict))
+        why = change.rejected_because
+        reasons = (
+            (f"change {change.number} was rejected: {why}",)
+            if why
+            else (f"change {change.number} was closed without being merged",)
+        )
         return Outcome(
             outcome="rejected", change=change.number, team=team, reasons=reasons, verdict=gist(change.verdict)
         )

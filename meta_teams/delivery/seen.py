@@ -31,6 +31,8 @@ class ChangeRow(Seen):
     team: str | None = None
     title: str = ""
     rolled_back_by: int | None = None
+    #: What the person said who closed it.
+    rejected_because: str | None = None
     verdict: dict[str, Any] | None = None
 
 

@@ -1,6 +1,6 @@
 """A whole company for tests: a kernel process of its own, real teams, a home that is gone afterwards.
 
-One is shared by all tests of a test process, since a start takes seconds; the marks below keep them on one worker.
+One is shared by all tests of a file, since a start takes seconds: run them with `--dist loadfile`, which keeps a file on one worker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
             item.add_marker(pytest.mark.timeout(240))
 
 

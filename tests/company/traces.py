@@ -48,7 +48,7 @@ def traces(stage: Stage) -> Traces:
         | _counts(stage.home.forge / "forge.sqlite3", FORGE_TABLES),
         refs=refs(stage),
         files=frozenset(_files(stage.home.path)),
-        processes=frozenset(family(stage.kernel.pid)),
+        processes=frozenset(lasting(stage.kernel.pid)),
     )
 
 
@@ -87,6 +87,11 @@ def family(pid: int) -> set[int]:
     return found
 
 
+def lasting(pid: int) -> set[int]:
+    """The descendants without the Git commands that the kernel runs at every look, which end by themselves."""
+    return {one for one in family(pid) if not _name(one).startswith("git")}
+
+
 def gone(pids: Iterable[int], seconds: float = 10.0) -> set[int]:
     """Which of the processes still live when the time is over."""
     deadline = time.monotonic() + seconds
@@ -95,6 +100,13 @@ def gone(pids: Iterable[int], seconds: float = 10.0) -> set[int]:
         left = {pid for pid in left if alive(pid)}
         time.sleep(0.02)
     return left
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return "git, it was"
 
 
 def alive(pid: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,30 @@ def test_two_teams_in_a_row_wait_for_the_cooldown_and_are_then_merged_by_themsel
     assert world.desk.tick().merged == []
     world.clock.tick(seconds=1)
     assert world.desk.tick().merged == [two.number]
+
+
+@pytest.mark.rows("F102")
+def test_a_change_that_stays_as_it_is_has_its_next_turn_later_and_one_that_moved_at_once(world: World) -> None:
+    patience = timedelta(seconds=5)
+    change = world.propose()
+    assert world.desk.tick(patience).waiting == [change.number]
+    assert world.desk.tick(patience).waiting == []
+    world.commit_to(change.branch, {f"{NEW}/README.md": b"edited by hand\n"})
+    assert world.desk.tick(patience).waiting == [change.number]
+    assert world.desk.tick(patience).waiting == []
+    world.clock.tick(seconds=6)
+    assert world.desk.tick(patience).waiting == [change.number]
+
+
+@pytest.mark.rows("F104")
+def test_a_change_that_waits_for_its_time_has_its_turn_when_that_has_come_whatever_the_patience(world: World) -> None:
+    patience = timedelta(hours=1)
+    one, two = world.propose("first-team"), world.propose("second-team")
+    assert isinstance(world.desk.approve(one.number, OWNER, one.head), Merged)
+    assert isinstance(world.desk.approve(two.number, OWNER, two.head), NotYet)
+    assert world.desk.tick(patience).waiting == [two.number]
+    world.clock.tick(seconds=60)
+    assert world.desk.tick(patience).merged == [two.number]
 
 
 # ---------------------------------------------------------------- killed at any step

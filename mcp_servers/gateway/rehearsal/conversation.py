@@ -28,6 +28,7 @@ _PROPOSALS = re.compile(r"\b(changes?|proposals?|approvals?|approve|pull request
 _STRUCTURE = re.compile(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org chart)\b")
 _STATE = re.compile(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b")
 _MOST_COLLEAGUES = 2
+_MOST_LOOKED_AT = 6
 _OFFER_NEW = "Shall I ask the DevOps team to propose one?"
 _OFFER_WORK = "Shall I hand it to them?"
 
@@ -126,6 +127,8 @@ def _covering(wish: Wish, teams: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _company_question(prompt: Prompt, wish: Wish) -> Call | str:
+    if _asks_state(wish) and not _asks_other(wish) and {QUERY, STATUS} <= prompt.tools.keys():
+        return _how_teams_are(prompt, wish)
     tool, arguments = _status_tool(prompt, wish)
     if tool not in prompt.tools:
         return "I cannot see that from here. `./elf status` shows the teams, `./elf changes` the proposals, `./elf costs` what was spent."
@@ -141,18 +144,39 @@ def _status_tool(prompt: Prompt, wish: Wish) -> tuple[str, dict[str, Any]]:
         return CHANGES, {"state": "open"}
     if _STRUCTURE.search(text) and HIERARCHY in prompt.tools:
         return HIERARCHY, {}
-    if wish.team and _asks_state(wish) and STATUS in prompt.tools and wish.skills:
-        return STATUS, {"team": wish.team}
     return QUERY, {}
+
+
+def _how_teams_are(prompt: Prompt, wish: Wish) -> Call | str:
+    """Who lives, then the health of each: the named team's alone, if it is one of them."""
+    found = prompt.result(QUERY)
+    if found is None:
+        return _call(prompt.tools[QUERY], {})
+    names = [str(team["name"]) for team in reports.teams_in(found.value) or []]
+    wanted = [wish.team] if wish.team in names else names[:_MOST_LOOKED_AT]
+    seen = {str(result.arguments.get("team")): result for result in prompt.results if result.tool == STATUS}
+    unseen = [name for name in wanted if name not in seen]
+    if unseen:
+        return _call(prompt.tools[STATUS], {"team": unseen[0]})
+    more = (
+        [f"{len(names) - len(wanted)} more: `./elf status` shows them."]
+        if len(wanted) > 1 and len(names) > len(wanted)
+        else []
+    )
+    return "\n".join([*(reports.of_status(seen[name]) for name in wanted), *more]) or "There is no team."
 
 
 def _asks_state(wish: Wish) -> bool:
     return bool(_STATE.search(wish.text.lower()))
 
 
-def _is_about_the_company(wish: Wish) -> bool:
+def _asks_other(wish: Wish) -> bool:
     text = wish.text.lower()
-    return any(asked.search(text) for asked in (_SPENDING, _PROPOSALS, _STRUCTURE, _STATE))
+    return any(asked.search(text) for asked in (_SPENDING, _PROPOSALS, _STRUCTURE))
+
+
+def _is_about_the_company(wish: Wish) -> bool:
+    return _asks_other(wish) or _asks_state(wish)
 
 
 def _who_can(wish: Wish, team: dict[str, Any] | None) -> str:

@@ -98,7 +98,10 @@ def _read(text: str) -> Wish:
     topic = _bare(lexicon.FIXED_PROCESS.sub(" ", NAMED.sub(" ", text).lower()))
     about, meant = content_words(topic), lexicon.meaning(found)
     foreign = frozenset(topic) if tongue != "English" else frozenset[str]()
-    best = _best_domain(lexicon.meaning(topic), foreign, lexicon.meaning(said_before_team(text)))
+    doing = tuple(word for before, word in pairwise(topic) if before in ("that", "who", "which"))
+    best = _best_domain(
+        lexicon.meaning(topic), foreign, lexicon.meaning(said_before_team(text)), lexicon.meaning(doing)
+    )
     lowered = text.lower()
     wish = Wish(
         kind=kind_of(text, found, meant, about, best),
@@ -118,9 +121,13 @@ def _bare(text: str) -> tuple[str, ...]:
     return tuple(lexicon.SLIPS.get(word, word).removesuffix("'s") for word in words(text))
 
 
-def _best_domain(meant: frozenset[str], foreign: frozenset[str], named: frozenset[str]) -> Hits | None:
+def _best_domain(
+    meant: frozenset[str], foreign: frozenset[str], named: frozenset[str], doing: frozenset[str]
+) -> Hits | None:
     scored = [hits(domain, meant, foreign, named) for domain in lexicon.DOMAINS]
-    best = max(scored, key=lambda one: one.score)
+    # What the team does (`that translates …`) says more than what it does it with (`… our website`).
+    done = [hits(domain, doing, frozenset()) for domain in lexicon.DOMAINS]
+    best, _ = max(zip(scored, done, strict=True), key=lambda pair: pair[0].score + pair[1].score)
     return best if best.score >= _CLEAR_FIELD else None
 
 

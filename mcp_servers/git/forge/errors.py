@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mcp_servers.git.command import GitFailed, GitTimeout
+from mcp_servers.git.objects import UnknownRevision
 
 DOCUMENTATION = "https://docs.github.com/rest"
 
@@ -69,6 +70,12 @@ def install(app: FastAPI) -> None:
             return answer(503, str(error))
         return answer(500, str(error))
 
+    async def unknown(_: Request, error: Exception) -> JSONResponse:
+        # Whatever was asked for by a name or path that no commit can have is not there.
+        assert isinstance(error, UnknownRevision)
+        return answer(404, "Not Found")
+
+    app.add_exception_handler(UnknownRevision, unknown)
     app.add_exception_handler(ForgeError, forge_error)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, bad_request)
