@@ -30,7 +30,7 @@ class ToolCalls:
         """The result as it goes over the wire. Raises `Refused`; every end of a call has its row."""
         detail = {"arguments_sha256": sha256(to_json(arguments)), "run": run}
         try:
-            self._decide(caller, name, arguments)
+            await self._decide(caller, name, arguments)
         except Refused as refused:
             await self._door.record(caller, "tool.call", name, "refused", detail | {"why": refused.message})
             self._door.till.observer.refused("tool", refused.code)
@@ -52,11 +52,11 @@ class ToolCalls:
             with anyio.CancelScope(shield=True):
                 await self._door.record(caller, "tool.result", name, outcome, ended)
 
-    def _decide(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> None:
+    async def _decide(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> None:
         """Raises `Refused`. The rate is taken last: what is refused anyway uses up nothing."""
         self._door.grants.check_tool(caller, name, arguments)
         if caller.kind == "member":
-            limits = [self._door.grants.rate(caller, name), self._upstreams.rate_of(name)]
+            limits = [self._door.grants.rate(caller, name), await self._upstreams.rate_of(name)]
             least = min((limit for limit in limits if limit is not None), default=None)
             self._rates.take(caller.address, name, least, self._door.clock())
 

@@ -84,7 +84,6 @@ class Upstreams:
         self._builtin = {server.name: Served(server, terms) for server in servers}
         if len(self._builtin) != len(servers):
             raise ValueError("tool servers must have different names")
-        self._seen: Mapping[str, Served] = self._builtin
         self._list_seconds = list_seconds
         self._catalogue = catalogue
         self._on_quarantine = on_quarantine
@@ -139,9 +138,9 @@ class Upstreams:
         if self._catalogue is not None:
             await self._catalogue.close()
 
-    def rate_of(self, name: str) -> int | None:
-        """The server's own limit of calls a minute for each member and tool, as last seen; None: it has none."""
-        one = self._seen.get(name.partition("__")[0])
+    async def rate_of(self, name: str) -> int | None:
+        """The server's own limit of calls a minute for each member and tool; None: it has none."""
+        one = (await self._all()).get(name.partition("__")[0])
         return one.terms.calls_per_minute if one else None
 
     async def _all(self) -> Mapping[str, Served]:
@@ -152,8 +151,7 @@ class Upstreams:
             if (terms := self._catalogue.terms_of(name)) is not None and terms is not one.terms:
                 one.terms = terms
         # The kernel's own names cannot be taken.
-        self._seen = {**found, **self._builtin}
-        return self._seen
+        return {**found, **self._builtin}
 
     async def _ensure_admitted(self, one: Served, name: str, tool: str) -> None:
         """Raises `Refused` unless the tool was seen, recently, to be what was admitted."""

@@ -81,7 +81,7 @@ async def test_a_quarantined_tool_is_in_the_ledger_and_in_the_doctor_s_findings(
     assert row[:4] == ("kernel:gateway", "tool.quarantine", "outside__look", "quarantined")
     assert row[4]["admitted_sha256"] != row[4]["seen_sha256"]
     found = await described(gateway.gateway, catalogue)
-    assert ["outside__look is in quarantine" in it for it in findings(found)] == [True]
+    assert any("outside__look is in quarantine" in it for it in findings(found))
     shown = {one["server"]: one for one in found["servers"]}
     assert not shown["stranger"]["admitted"] and "propose it" in shown["stranger"]["problem"]
     assert shown["desk"]["healthy"] and shown["outside"]["owner"] == "person:owner"
