@@ -11,11 +11,11 @@ HIDDEN = "[hidden]"
 #: Shorter values are no keys, and hiding them would hide ordinary words.
 SHORTEST = 12
 
-#: Shapes of tokens and keys, whoever issued them.
+#: Shapes of tokens and keys, whoever issued them. Repetitions are bounded: a text cannot be made that takes long to look through.
 _SHAPES = re.compile(
     r"""
-    -----BEGIN[ A-Z0-9]*PRIVATE\ KEY-----.*?(?:-----END[ A-Z0-9]*PRIVATE\ KEY-----|\Z)
-  | eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?   # a JSON web token
+    -----BEGIN[ A-Z0-9]{0,40}PRIVATE\ KEY-----.*?(?:-----END[ A-Z0-9]{0,40}PRIVATE\ KEY-----|\Z)
+  | \beyJ[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{8,8000}(?:\.[A-Za-z0-9_-]*)?   # a JSON web token
   | \b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}                              # OpenAI, Anthropic, and who copies them
   | \b(?:sk|pk|rk|whsec)_[A-Za-z0-9_]{16,}                         # Stripe
   | \bgh[opsur]_[A-Za-z0-9]{20,} | \bgithub_pat_[A-Za-z0-9_]{20,}
@@ -30,11 +30,11 @@ _SHAPES = re.compile(
 )
 #: `Authorization: Bearer …`, `password=…`, `"api_key": "…"`: the value after the word.
 _NAMED = re.compile(
-    r"(?i)(\b(?:bearer|basic)\s+|[\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key)[\"']?\s*[=:]\s*[\"']?)"
+    r"(?i)((?:\b(?:bearer|basic)\s{1,5}|(?:password|passwd|secret|token|api[_-]?key|access[_-]?key)[\"']?\s{0,5}[=:]\s{0,5}[\"']?))"
     r"([^\s\"',;&]{8,})"
 )
 #: The user and password of an address.
-_IN_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
+_IN_ADDRESS = re.compile(r"([A-Za-z0-9+.-]{1,20}://)[^\s/@]{1,500}@")
 
 
 class Redactor:
