@@ -99,7 +99,7 @@ async def test_a_team_is_proposed_through_the_tool_and_the_verdict_comes_back(wo
     tools = await git.list_tools()
     assert {tool.name for tool in tools} == {
         "propose_server",
-            "propose_team",
+        "propose_team",
         "propose_rollback",
         "get_change",
         "list_changes",
