@@ -29,6 +29,7 @@ from bootstrap.wiring import Kernel, assemble
 from mcp_servers.cluster.port import ClusterError
 from mcp_servers.git.forge import ProtectionMissing, SeedRefused, seed
 from mcp_servers.git.objects import Signature
+from mcp_servers.monitor.alerts import BadAlertUrl
 from memory import ledger
 from memory.migrate import upgrade
 from memory.session import Database
@@ -38,7 +39,7 @@ FIRST_TEAMS = ("executive", "devops")
 TEAMS_UP_S = 120.0
 _SEEDER = Signature("elf-seed", "elf-seed@company.invalid")
 
-EXPECTED = (BadSettings, HomeUnusable, BadCheckout, ClusterError, ProtectionMissing, SeedRefused)
+EXPECTED = (BadSettings, HomeUnusable, BadCheckout, ClusterError, ProtectionMissing, SeedRefused, BadAlertUrl)
 
 
 def main() -> int:
