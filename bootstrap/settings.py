@@ -66,8 +66,11 @@ class Settings:
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.otel_endpoint,
             "ELF_METRICS_OPEN": "1" if self.metrics_open else None,
             "DOCKER_HOST": self.docker_host,
+            "ELF_MCP_SERVERS": self.mcp_servers,
+            "ELF_MCP_SERVICES_FILE": str(self.mcp_services_file or ""),
+            **{f"{_SECRET}{name}": value for name, value in self.server_secrets.items()},
         }
-        rest = {name: value for name, value in around.items() if name not in said}
+        rest = {name: value for name, value in around.items() if name not in said and not name.startswith(_SECRET)}
         return rest | {name: value for name, value in said.items() if value}
 
 

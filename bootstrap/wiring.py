@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 
 import anyio.to_thread
@@ -29,6 +30,7 @@ from bootstrap.watching import Watchers, create_monitor, create_watchers, serve_
 from mcp_servers.cluster.processes import LocalProcesses
 from mcp_servers.cluster.reconciler import Reconciler
 from mcp_servers.cluster.server import create_cluster_server
+from mcp_servers.factories.forecast import Price
 from mcp_servers.factories.server import create_factory_server
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
@@ -104,136 +106,236 @@ class Kernel:
 
 def assemble(settings: Settings, home: Home, database: Database, now: Callable[[], datetime]) -> Kernel:
     """Builds the company over a prepared home, a migrated database and a seeded repository."""
-    repository = Repository(_bare(home))
-    gate, proposer_place, owner = (
-        GitHubChanges(account_of(settings, home, login), now) for login in ("elf-gate", "elf-devops", "owner")
-    )
-    law = LawBook(repository)
-    models = Models(_model_settings(settings), rehearse, lambda: law.law().models)
-    price_of = price_list(models, Prices(settings.model_base_url, _rate(settings)))
-    factory = TeamFactory(price_of)
-    desk = MergeDesk(gate, repository, database, factory, now, people={"owner": owner})
-    proposer = Proposer(proposer_place, desk, repository, database, factory, now)
-    identity = Identity(
-        home.key("gateway").encode(), operator_token_hash(home.key("operator")), lambda id_: _is_open(database, id_)
-    )
-    kernel_token = identity.issue_kernel(_HAND, jti=secrets.token_hex(8), now=now(), lifetime=_FOREVER)
-    door = Door(settings.address, {_HAND: kernel_token})
-    client = httpx.AsyncClient(trust_env=False)
-    cluster = LocalProcesses(settings.checkout, home.path)
+    return _Assembly(settings, home, database, now).kernel()
 
-    async def report_incident(incident: IncidentRow) -> None:
+
+class _Assembly:
+    """Every part once, made when another part first asks for it. A part names here what it is made of."""
+
+    def __init__(self, settings: Settings, home: Home, database: Database, now: Callable[[], datetime]) -> None:
+        self.settings, self.home, self.database, self.now = settings, home, database, now
+
+    def kernel(self) -> Kernel:
+        return Kernel(
+            app=self.app,
+            database=self.database,
+            repository=self.repository,
+            cluster=self.cluster,
+            reconciler=self.reconciler,
+            desk=self.desk,
+            proposer=self.proposer,
+            gateway=self.gateway,
+            office=self.office,
+            door=self.door,
+            client=self.client,
+            places=(self.gate, self.bot, self.owner),
+            monitor=self.monitor,
+            watchers=self.watchers,
+            now=self.now,
+        )
+
+    # --- the law, and the road that changes take ---
+
+    @cached_property
+    def repository(self) -> Repository:
+        return Repository(_bare(self.home))
+
+    @cached_property
+    def law(self) -> LawBook:
+        return LawBook(self.repository)
+
+    @cached_property
+    def gate(self) -> GitHubChanges:
+        return GitHubChanges(account_of(self.settings, self.home, "elf-gate"), self.now)
+
+    @cached_property
+    def bot(self) -> GitHubChanges:
+        return GitHubChanges(account_of(self.settings, self.home, "elf-devops"), self.now)
+
+    @cached_property
+    def owner(self) -> GitHubChanges:
+        return GitHubChanges(account_of(self.settings, self.home, "owner"), self.now)
+
+    @cached_property
+    def factory(self) -> TeamFactory:
+        return TeamFactory(self.price_of)
+
+    @cached_property
+    def desk(self) -> MergeDesk:
+        people = {"owner": self.owner}
+        return MergeDesk(self.gate, self.repository, self.database, self.factory, self.now, people=people)
+
+    @cached_property
+    def proposer(self) -> Proposer:
+        return Proposer(self.bot, self.desk, self.repository, self.database, self.factory, self.now)
+
+    @cached_property
+    def forge(self) -> FastAPI:
+        return create_forge(self.home.forge, _forge_identities(self.home), f"{self.settings.address}/forge", self.now)
+
+    # --- models and money ---
+
+    @cached_property
+    def models(self) -> Models:
+        return Models(_model_settings(self.settings), rehearse, lambda: self.law.law().models)
+
+    @cached_property
+    def price_of(self) -> Callable[[str], Price | None]:
+        return price_list(self.models, Prices(self.settings.model_base_url, _rate(self.settings)))
+
+    @cached_property
+    def spending(self) -> Spending:
+        allowance = self.gateway.door.allowance
+        return Spending(
+            database=self.database,
+            limits_of=lambda team, member: allowance.limits(Caller(team, member, False, None, "member")),
+            candidates=lambda: candidates(self.models),
+            price_of=in_micro(self.price_of),
+            now=self.now,
+        )
+
+    # --- teams, and who speaks to them ---
+
+    @cached_property
+    def identity(self) -> Identity:
+        key, operator = self.home.key("gateway").encode(), operator_token_hash(self.home.key("operator"))
+        return Identity(key, operator, lambda id_: _is_open(self.database, id_))
+
+    @cached_property
+    def door(self) -> Door:
+        """Speaks to teams as the kernel's own hand, with a token that is never written down."""
+        token = self.identity.issue_kernel(_HAND, jti=secrets.token_hex(8), now=self.now(), lifetime=_FOREVER)
+        return Door(self.settings.address, {_HAND: token})
+
+    @cached_property
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(trust_env=False)
+
+    @cached_property
+    def cluster(self) -> LocalProcesses:
+        return LocalProcesses(self.settings.checkout, self.home.path)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            repository=self.repository,
+            database=self.database,
+            cluster=self.cluster,
+            home=self.home.path,
+            gateway_url=self.settings.address,
+            issue_token=_token_issuer(self.identity),
+            report_incident=self._report_incident,
+            now=self.now,
+            client=self.client,
+        )
+
+    async def _report_incident(self, incident: IncidentRow) -> None:
         payload = Incident(team=incident.team, tree=incident.tree, reason=incident.reason)
         # The same tree may fall ill again another day: that is another incident, with a rollback of its own.
         id_ = f"incident-{incident.team}-{incident.tree[:12]}-{incident.opened_at:%Y%m%dT%H%M%S}"
         envelope = Envelope(kind="incident", correlation_id=id_, payload=payload)
-        await door.send(_HAND, "devops", f"The team {incident.team} is ill: {incident.reason}", envelope)
+        await self.door.send(_HAND, "devops", f"The team {incident.team} is ill: {incident.reason}", envelope)
 
-    reconciler = Reconciler(
-        repository=repository,
-        database=database,
-        cluster=cluster,
-        home=home.path,
-        gateway_url=settings.address,
-        issue_token=_token_issuer(identity),
-        report_incident=report_incident,
-        now=now,
-        client=client,
-    )
-    teams = Teams(database, cluster, reconciler)
-    watchers = create_watchers(settings)
-    servers = (
-        InProcessServer("registry", create_registry_server(database)),
-        InProcessServer("factory", create_factory_server(price_of)),
-        InProcessServer("git", create_git_server(proposer, gate, database, lambda: current_caller().address)),
-        InProcessServer("cluster", create_cluster_server(cluster, lambda team: teams.one(team, now()))),
-    )
-    catalogue = server_catalogue(settings, home, repository, law, database, now)
-    gateway = create_gateway(
-        GatewayParts(
-            database=database,
-            identity=identity,
-            access=lambda: law.law().access,
-            budgets=lambda: law.law().budgets,
-            models_law=lambda: law.law().models,
-            models_of=lambda team, member: _models_of(database, team, member),
-            team_budget_usd=lambda team: _budget_of(database, team),
-            address_of=lambda team: _address_of(database, team),
-            model_settings=_model_settings(settings),
-            rehearsal=rehearse,
-            tool_servers=servers,
-            public_url=settings.address,
-            clock=now,
-            new_id=lambda: secrets.token_hex(16),
-            observer=watchers.observer,
-            load=watchers.load,
-            catalogue=catalogue,
+    @cached_property
+    def teams(self) -> Teams:
+        return Teams(self.database, self.cluster, self.reconciler)
+
+    # --- the gateway and what stands behind it ---
+
+    @cached_property
+    def servers(self) -> tuple[InProcessServer, ...]:
+        git = create_git_server(self.proposer, self.gate, self.database, lambda: current_caller().address)
+        return (
+            InProcessServer("registry", create_registry_server(self.database)),
+            InProcessServer("factory", create_factory_server(self.price_of)),
+            InProcessServer("git", git),
+            InProcessServer(
+                "cluster", create_cluster_server(self.cluster, lambda team: self.teams.one(team, self.now()))
+            ),
         )
-    )
-    monitor = create_monitor(settings, home, database, repository, law.law, teams, gateway.upstreams, watchers, now)
-    office = Office(
-        database=database,
-        cluster=cluster,
-        repository=repository,
-        teams=teams,
-        desk=desk,
-        gate=gate,
-        person=Door(settings.address, {"owner": home.key("operator")}),
-        model_name=lambda: models.default_name,
-        notice=reconciler.notice,
-        now=now,
-        health=monitor.report,
-        spending=Spending(
-            database=database,
-            limits_of=lambda team, member: gateway.door.allowance.limits(Caller(team, member, False, None, "member")),
-            candidates=lambda: candidates(models),
-            price_of=in_micro(price_of),
-            now=now,
-        ),
-    )
-    forge = create_forge(home.forge, _forge_identities(home), f"{settings.address}/forge", now)
-    return Kernel(
-        app=_app(settings, gateway, catalogue, office, identity, forge, watchers, now),
-        database=database,
-        repository=repository,
-        cluster=cluster,
-        reconciler=reconciler,
-        desk=desk,
-        proposer=proposer,
-        gateway=gateway,
-        office=office,
-        door=door,
-        client=client,
-        places=(gate, proposer_place, owner),
-        monitor=monitor,
-        watchers=watchers,
-        now=now,
-    )
 
+    @cached_property
+    def catalogue(self) -> Directory:
+        return server_catalogue(self.settings, self.home, self.repository, self.law, self.database, self.now)
 
-def _app(
-    settings: Settings,
-    gateway: Gateway,
-    catalogue: Directory,
-    office: Office,
-    identity: Identity,
-    forge: FastAPI,
-    watchers: Watchers,
-    now: Callable[[], datetime],
-) -> ASGIApp:
-    app = FastAPI(title="ElfAutomations", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(gateway.router)
-    app.mount("/api/gateway", gateway_api(gateway, catalogue, identity, now))
-    app.mount("/api", office_api(office, identity, now))
-    app.mount("/forge", forge)
-    serve_metrics(app, watchers.metrics, identity, now, open_=settings.metrics_open)
+    @cached_property
+    def watchers(self) -> Watchers:
+        return create_watchers(self.settings)
 
-    @app.get("/health")
-    def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
-        return {"status": "ok"}
+    @cached_property
+    def gateway(self) -> Gateway:
+        database = self.database
+        return create_gateway(
+            GatewayParts(
+                database=database,
+                identity=self.identity,
+                access=lambda: self.law.law().access,
+                budgets=lambda: self.law.law().budgets,
+                models_law=lambda: self.law.law().models,
+                models_of=lambda team, member: _models_of(database, team, member),
+                team_budget_usd=lambda team: _budget_of(database, team),
+                address_of=lambda team: _address_of(database, team),
+                model_settings=_model_settings(self.settings),
+                rehearsal=rehearse,
+                tool_servers=self.servers,
+                public_url=self.settings.address,
+                clock=self.now,
+                new_id=lambda: secrets.token_hex(16),
+                observer=self.watchers.observer,
+                load=self.watchers.load,
+                catalogue=self.catalogue,
+            )
+        )
 
-    hosts = [f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost")]
-    return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT})
+    @cached_property
+    def monitor(self) -> Monitor:
+        upstreams, law = self.gateway.upstreams, self.law.law
+        return create_monitor(
+            self.settings,
+            self.home,
+            self.database,
+            self.repository,
+            law,
+            self.teams,
+            upstreams,
+            self.watchers,
+            self.now,
+        )
+
+    # --- where people come in ---
+
+    @cached_property
+    def office(self) -> Office:
+        return Office(
+            database=self.database,
+            cluster=self.cluster,
+            repository=self.repository,
+            teams=self.teams,
+            desk=self.desk,
+            gate=self.gate,
+            person=Door(self.settings.address, {"owner": self.home.key("operator")}),
+            model_name=lambda: self.models.default_name,
+            notice=self.reconciler.notice,
+            now=self.now,
+            health=self.monitor.report,
+            spending=self.spending,
+        )
+
+    @cached_property
+    def app(self) -> ASGIApp:
+        app = FastAPI(title="ElfAutomations", docs_url=None, redoc_url=None, openapi_url=None)
+        app.include_router(self.gateway.router)
+        app.mount("/api/gateway", gateway_api(self.gateway, self.catalogue, self.identity, self.now))
+        app.mount("/api", office_api(self.office, self.identity, self.now))
+        app.mount("/forge", self.forge)
+        serve_metrics(app, self.watchers.metrics, self.identity, self.now, open_=self.settings.metrics_open)
+
+        @app.get("/health")
+        def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
+            return {"status": "ok"}
+
+        hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
+        return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT})
 
 
 def _bare(home: Home) -> Path:

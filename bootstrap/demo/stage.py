@@ -69,7 +69,18 @@ def throw_away_company(
     home = Home(folder)
     home.prepare()
     database = database_url or f"sqlite:///{folder / 'company.db'}"
-    staged = replace(with_model_name(settings), home=folder, port=free_port(), database_url=database)
+    staged = replace(
+        with_model_name(settings),
+        home=folder,
+        port=free_port(),
+        database_url=database,
+        # What belongs to somebody's real company (who is told, which servers, whose collector) stays out of a play.
+        alert_urls=(),
+        otel_endpoint=None,
+        mcp_servers="",
+        mcp_services_file=None,
+        server_secrets={},
+    )
     kernel, progress = start_kernel(staged, home)
     try:
         if not follow(progress, console):

@@ -16,11 +16,20 @@ EVERYTHING = {
     "ELF_MODEL": "m",
     "ELF_MODEL_API_KEY": "k",
     "ELF_MODEL_PRICE": "0.25,2",
+    "ELF_ALERT_URLS": "json://127.0.0.1:9/x,mailto://u:p@127.0.0.1",
+    "ELF_METRICS_OPEN": "1",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+    "DOCKER_HOST": "unix:///run/docker.sock",
+    "ELF_MCP_SERVERS": "weather=http://127.0.0.1:9000/mcp",
+    "ELF_MCP_SERVICES_FILE": "/tmp/services.yaml",
+    "ELF_SECRET_WEATHER": "w",
 }
 
 
 @pytest.mark.rows("F64")
-@pytest.mark.parametrize("around", [{}, EVERYTHING, {"SUPABASE_DB_URL": "postgresql://real/company"}])
+@pytest.mark.parametrize(
+    "around", [{}, EVERYTHING, {"SUPABASE_DB_URL": "postgresql://real/company", "ELF_SECRET_OTHER": "o"}]
+)
 def test_settings_survive_the_way_through_an_environment_that_says_otherwise(around: dict[str, str]) -> None:
     for environ in ({}, EVERYTHING):
         settings = read_settings(environ)
