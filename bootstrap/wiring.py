@@ -52,12 +52,12 @@ from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import create_git_server
 from mcp_servers.monitor.monitor import Monitor
 from mcp_servers.registry.server import create_registry_server
-from memory import deployments, registry
+from memory import deployments
 from memory.session import Database
 from memory.tables import IncidentRow
 from teams.messages import ChangeEvent, Envelope, Incident
 from teams.runtime.gateway_client import Gateway as Door
-from teams.spec import Member, TeamSpec
+from teams.spec import Member
 
 _HAND = "reconciler"
 _FOREVER = timedelta(days=3650)
@@ -272,8 +272,8 @@ class _Assembly:
                 access=lambda: self.law.law().access,
                 budgets=lambda: self.law.law().budgets,
                 models_law=lambda: self.law.law().models,
-                models_of=lambda team, member: _models_of(database, team, member),
-                team_budget_usd=lambda team: _budget_of(database, team),
+                models_of=self._models_of,
+                team_budget_usd=self._budget_of,
                 address_of=lambda team: _address_of(database, team),
                 model_settings=_model_settings(self.settings),
                 rehearsal=rehearse,
@@ -286,6 +286,15 @@ class _Assembly:
                 catalogue=self.catalogue,
             )
         )
+
+    def _models_of(self, team: str, member: str) -> Collection[str]:
+        """The model that main's spec names for this member. Asked at every call, so answered from memory."""
+        spec = self.reconciler.spec_of(team)
+        return {spec.model_of(one) for one in spec.members if one.name == member} if spec else set()
+
+    def _budget_of(self, team: str) -> Decimal | None:
+        spec = self.reconciler.spec_of(team)
+        return spec.daily_budget_usd if spec else None
 
     @cached_property
     def monitor(self) -> Monitor:
@@ -382,23 +391,6 @@ def _token_issuer(identity: Identity) -> Callable[[str, Member, str, datetime, t
 def _is_open(database: Database, deployment_id: str) -> bool:
     with database.read() as session:
         return deployments.is_open(session, deployment_id)
-
-
-def _spec_of(database: Database, team: str) -> TeamSpec | None:
-    with database.read() as session:
-        row = registry.team(session, team)
-        return TeamSpec.model_validate(row.spec) if row else None
-
-
-def _models_of(database: Database, team: str, member: str) -> Collection[str]:
-    """The model that main's spec names for this member."""
-    spec = _spec_of(database, team)
-    return {spec.model_of(one) for one in spec.members if one.name == member} if spec else set()
-
-
-def _budget_of(database: Database, team: str) -> Decimal | None:
-    spec = _spec_of(database, team)
-    return spec.daily_budget_usd if spec else None
 
 
 def _address_of(database: Database, team: str) -> TeamAddress | None:

@@ -43,7 +43,7 @@ from memory.registry import Registered
 from memory.session import Database
 from memory.tables import DeploymentRow, IncidentRow
 from teams.runtime.deployment import Deployment
-from teams.spec import Member
+from teams.spec import Member, TeamSpec
 
 HEALTH_TIMEOUT_S = 2.0
 BUSY_TICK_S, IDLE_TICK_S = 0.05, 1.0
@@ -114,6 +114,11 @@ class Reconciler:
     def notice(self) -> None:
         """Something happened that a round would find: have it now."""
         self._notice.set()
+
+    def spec_of(self, team: str) -> TeamSpec | None:
+        """What main says of a team, as last read; None for one that main does not have."""
+        teams = self._directory.teams if self._directory else ()
+        return next((one.spec for one in teams if one.spec.name == team), None)
 
     def look_of(self, deployment_id: str) -> Look | None:
         """The last health check of a deployment, if there was one."""
