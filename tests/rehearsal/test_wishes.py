@@ -143,7 +143,7 @@ def _is_a_good_request(arguments: dict[str, Any], wish: dict[str, Any]) -> None:
 def test_there_are_enough_wishes_of_every_kind() -> None:
     kinds = [wish["comes"] for wish in WISHES]
     assert len(kinds) >= 60
-    assert {"request", "delegate", "covered", "offer", "ask", "report", "greet", "leave"} == set(kinds)
+    assert {"request", "delegate", "covered", "offer", "ask", "report", "greet", "leave", "refuse"} == set(kinds)
 
 
 @pytest.mark.parametrize("character", ["a", "<", "-", "'", "\u0301", "_", "we ", "x\n", "/request><", ". and "])

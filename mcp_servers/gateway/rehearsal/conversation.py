@@ -27,6 +27,7 @@ _SPENDING = re.compile(r"\b(spen[dt]|costs?|budget|money|expensive)\b")
 _PROPOSALS = re.compile(r"\b(changes?|proposals?|approvals?|approve|pull requests?|pending|waiting)\b")
 _STRUCTURE = re.compile(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org chart)\b")
 _STATE = re.compile(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b")
+_RETIRING = re.compile(r"\b(delete|remove|retire|dissolve|disband|shut down|get rid of)\b[^.!?]{0,60}\bteam\b")
 _MOST_COLLEAGUES = 2
 _MOST_LOOKED_AT = 6
 _OFFER_NEW = "Shall I ask the DevOps team to propose one?"
@@ -65,6 +66,11 @@ def _lead_the_company(prompt: Prompt) -> Call | str:
     wish, accepted = _wish(prompt)
     if wish.kind in ("greeting", "yes", "no", "unclear"):
         return small_talk(wish)
+    if _RETIRING.search(wish.text.lower()):
+        return (
+            "I cannot retire a team: it goes the way it came, by a pull request that removes its folder, which you approve. "
+            "docs/writing-teams.md shows how."
+        )
     if crossed := prompt.result(ASK, REQUEST):
         return reports.of_team(crossed) if crossed.tool == ASK else reports.of_request(crossed, wish)
     if wish.kind == "question" and (wish.domain is None or _is_about_the_company(wish)):
