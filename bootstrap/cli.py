@@ -20,7 +20,11 @@ from bootstrap.home import Home, HomeUnusable
 from bootstrap.settings import BadSettings, Settings, read_settings
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="A company of AI teams that builds itself.", rich_markup_mode=None
+    no_args_is_help=True,
+    add_completion=False,
+    help="A company of AI teams that builds itself.",
+    epilog="./elf test runs every check; ./elf lock resolves the dependencies anew.",
+    rich_markup_mode=None,
 )
 audit_app = typer.Typer(no_args_is_help=True, help="The tamper-evident record of every act.")
 factory_app = typer.Typer(no_args_is_help=True, help="What turns specs into files.")
