@@ -11,9 +11,14 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 15_000
+
+
+class Unwritable(RuntimeError):
+    """The database cannot be written: its disk is full, it is locked, or it is gone. Nothing was changed; trying again may work."""
 
 
 class Database:
@@ -26,7 +31,18 @@ class Database:
 
     @contextmanager
     def begin(self) -> Generator[Session]:
-        """A writing transaction: committed at the end of the block, undone by an exception."""
+        """A writing transaction: committed at the end of the block, undone by an exception. Raises `Unwritable`."""
+        try:
+            with self._begin() as session:
+                yield session
+        except OperationalError as error:
+            why = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"
+            raise Unwritable(
+                f"the company's database takes no writes now ({why}); if the disk is full, free some room, then try again"
+            ) from error
+
+    @contextmanager
+    def _begin(self) -> Generator[Session]:
         with self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")

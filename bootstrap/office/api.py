@@ -16,6 +16,7 @@ from bootstrap.office.office import Office, UnknownTeam
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.git.changes import ChangesError, UnknownChange
+from memory.session import Unwritable
 from teams.messages import MAX_TEXT, Text
 from teams.runtime.gateway_client import GatewayError
 
@@ -140,6 +141,10 @@ def _answer_errors(app: FastAPI) -> None:
         if isinstance(error, UnknownChange):
             return answer(404, "there is no such change; ./elf changes --all lists them")
         return answer(409, str(error))
+
+    @app.exception_handler(Unwritable)
+    def unwritable(_request: Request, error: Unwritable) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(503, str(error))
 
     @app.exception_handler(GatewayError)
     def gateway(_request: Request, error: GatewayError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]

@@ -24,7 +24,7 @@ from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.till import ModelAsk, Till, Try
 from mcp_servers.gateway.under_way import UnderWay
 from memory import ledger, usage
-from memory.session import Database
+from memory.session import Database, Unwritable
 
 #: At most one ledger row for bad tokens in this time; it carries the count of those before it.
 BAD_TOKEN_EVERY = timedelta(minutes=1)
@@ -76,7 +76,7 @@ class Door:
                 ask = replace(ask, run=self.under_way.business_of(caller.team, ask.run))
             return caller, ask, more, self.till.begin(caller, ask)
 
-        caller, ask, more, first = await to_thread.run_sync(begin)
+        caller, ask, more, first = await _written(begin)
         return Crossing(self.till, caller, ask, first), more
 
     async def record(
@@ -89,7 +89,7 @@ class Door:
         also: Callable[[Session], None] | None = None,
     ) -> None:
         """Writes a ledger entry, and in the same transaction whatever `also` writes."""
-        await to_thread.run_sync(self._record, caller, action, subject, outcome, detail, also)
+        await _written(lambda: self._record(caller, action, subject, outcome, detail, also))
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """What a query finds, read in a worker thread."""
@@ -146,6 +146,14 @@ class Door:
         self._bad_tokens, self._bad_tokens_written = 0, now
         with self._database.begin() as session:
             ledger.append(session, ledger.Entry("unknown", "identify", "gateway", "refused", now, detail))
+
+
+async def _written(write: Callable[[], T]) -> T:
+    """What cannot be written down is not done: `Refused`, with the reason."""
+    try:
+        return await to_thread.run_sync(write)
+    except Unwritable as error:
+        raise Refused("overloaded", f"Nothing passes that cannot be written down: {error}.") from error
 
 
 def sha256(payload: bytes) -> str:
