@@ -6,6 +6,8 @@ later upgrades fails under concurrency instead of waiting.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -15,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 15_000
+_WAL_TRIES, _WAL_WAIT_S = 100, 0.02
 
 
 class Unwritable(RuntimeError):
@@ -83,7 +86,6 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _settings(connection, _record) -> None:  # pyright: ignore[reportUnusedFunction, reportUnknownParameterType, reportMissingParameterType]
         for pragma in (
-            "journal_mode=WAL",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
             # Without it, INSERT OR REPLACE would slip past the append-only triggers.
@@ -91,8 +93,23 @@ def _sqlite(url: URL) -> Engine:
             "synchronous=NORMAL",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        _write_ahead(connection)
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switches an empty database to its write-ahead log. The one statement that SQLite's own waiting does not cover: two processes
+    that begin at once may meet in it."""
+    for patience in range(_WAL_TRIES, -1, -1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if not patience:
+                raise
+            time.sleep(_WAL_WAIT_S)
+        else:
+            return
 
 
 def _postgres(url: URL) -> Engine:
