@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import httpx
@@ -358,3 +359,13 @@ def test_a_body_that_is_not_json_is_a_bad_request(forge: Forge) -> None:
 def test_a_body_of_megabytes_is_refused_while_it_is_read(forge: Forge) -> None:
     open_pull(forge)
     refused(raw(forge, b'{"title": "' + b"x" * 2_000_000 + b'"}'), 413, "too large")
+
+
+def test_a_store_that_takes_no_writes_says_so_in_a_sentence(forge: Forge) -> None:
+    open_pull(forge)
+    store = sqlite3.connect(forge.root / "forge.sqlite3")
+    # Whatever is wrong with the file, to the store it is an operational error.
+    store.execute("ALTER TABLE comments RENAME TO elsewhere")
+    store.close()
+    answer = forge.api("elf-devops", "POST", "issues/1/comments", {"body": "Hello"})
+    refused(answer, 503, "takes no writes now", "free some room")

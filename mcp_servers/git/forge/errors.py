@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
@@ -75,6 +76,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, UnknownRevision)
         return answer(404, "Not Found")
 
+    async def unwritable(_: Request, error: Exception) -> JSONResponse:
+        return answer(503, f"The forge's store takes no writes now ({error}); if the disk is full, free some room.")
+
+    app.add_exception_handler(sqlite3.OperationalError, unwritable)
     app.add_exception_handler(UnknownRevision, unknown)
     app.add_exception_handler(ForgeError, forge_error)
     app.add_exception_handler(HTTPException, http_error)
