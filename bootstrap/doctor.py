@@ -6,7 +6,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy.engine import make_url
 
 from bootstrap.client import Company, CompanyError
 from bootstrap.home import NEEDED_BYTES, Home, HomeUnusable
@@ -14,6 +17,8 @@ from bootstrap.launch import check_port
 from bootstrap.office.server_findings import findings
 from bootstrap.policy import check_policies
 from bootstrap.settings import Settings
+from memory.migrate import drift
+from memory.session import Database
 
 #: What a check found, in words; it raises `_Wrong` with the fix if something is not as it should be.
 Check = Callable[[], str]
@@ -34,6 +39,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         ("policies", lambda: _policies(settings)),
         ("address", lambda: _address(settings, home)),
         ("models", lambda: _models(settings, home)),
+        ("database", lambda: _database(settings)),
         ("teams", lambda: _teams(home)),
         ("tool servers", lambda: _servers(home)),
         ("audit", lambda: _audit(home)),
@@ -110,6 +116,23 @@ def _models(settings: Settings, home: Home) -> str:
     if settings.anthropic_api_key or settings.openai_api_key:
         return "anthropic" if settings.anthropic_api_key else "openai"
     return "rehearsal (no key set: OPENAI_API_KEY, ANTHROPIC_API_KEY or ELF_MODEL_BASE_URL choose a real model)"
+
+
+def _database(settings: Settings) -> str:
+    url = make_url(settings.database_url)
+    # SQLite would make the file that is asked for: looking must leave nothing behind.
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return "there is none yet; ./elf up makes it"
+    database = Database(url)
+    try:
+        differing = drift(database)
+    finally:
+        database.close()
+    if differing:
+        raise _Wrong(
+            f"it is not as this version needs it ({len(differing)} differences, first {differing[0][:120]}); run ./elf up"
+        )
+    return f"{url.get_backend_name()}, as this version needs it"
 
 
 def _teams(home: Home) -> str:

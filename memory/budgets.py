@@ -202,11 +202,6 @@ def day_of(now: datetime) -> str:
     return now.astimezone(UTC).date().isoformat()
 
 
-def next_day(now: datetime) -> datetime:
-    """The next UTC midnight."""
-    return datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
-
-
 def usd(micro: int) -> str:
     """Micro-dollars as a dollar amount with at least two decimals: 1500 -> `0.0015`."""
     whole, rest = divmod(abs(micro), 1_000_000)

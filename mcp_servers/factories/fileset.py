@@ -57,10 +57,6 @@ class FileSet(Mapping[str, bytes]):
             whole.update(f"{file.mode:o} {file.sha256} {path}\n".encode())
         return whole.hexdigest()
 
-    def under(self, folder: str) -> FileSet:
-        """The same files, `folder` deep."""
-        return FileSet({f"{folder}/{path}": file for path, file in self.files.items()})
-
 
 class NotOurs(ValueError):
     """The folder holds something this factory did not put there. Its text says what to do."""

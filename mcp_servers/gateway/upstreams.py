@@ -6,6 +6,7 @@ freed of the secrets it was given, marked untrusted.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ MAX_RESULT_BYTES = 200_000
 #: How old what is known of a server's definitions may be when one of its tools is called.
 CHECK_SECONDS = 30.0
 UNTRUSTED = {"elf/untrusted": True}
+
+log = logging.getLogger(__name__)
 
 
 class ToolServer(Protocol):
@@ -129,7 +132,9 @@ class Upstreams:
             return self._cleaned(error_result(f"{name} was refused by its server: {error}"), one.terms)
         except UpstreamFailed as error:
             return error_result(f"{name} failed: {error}. Its server is at fault; try again later.")
-        except Exception as error:  # noqa: BLE001 - a server's fault is the tool's result, not the gateway's end
+        except Exception as error:
+            # A server's fault is the tool's result, not the gateway's end; what it was stands in the log.
+            log.exception("the tool %s ended in an error that nobody foresaw", name)
             return error_result(f"{name} failed: {type(error).__name__}. Its server is at fault; try again later.")
         return self._cleaned(result, one.terms)
 
@@ -180,8 +185,12 @@ class Upstreams:
         except UpstreamFailed as error:
             one.problem = f"failed: {error}"
             return
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one server, the others are listed
-            one.problem = f"failed: {type(error).__name__}"
+        except Exception as error:
+            # Whatever is wrong with one server, the others are listed; it is logged when it is new.
+            problem = f"failed: {type(error).__name__}"
+            if one.problem != problem:
+                log.exception("the tool server %s cannot be listed", one.server.name)
+            one.problem = problem
             return
         finally:
             one.checked_at = time.monotonic()

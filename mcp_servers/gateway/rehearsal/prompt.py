@@ -43,10 +43,6 @@ class Prompt:
     results: tuple[Result, ...]
     schema: Mapping[str, Any] | None
 
-    def section(self, name: str) -> str:
-        """The text between `<name>` and `</name>`, or nothing."""
-        return between(self.task, name) or ""
-
     def result(self, *tools: str) -> Result | None:
         """The latest result of one of these tools, by plain name."""
         return next((found for found in reversed(self.results) if found.tool in tools), None)
