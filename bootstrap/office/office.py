@@ -23,11 +23,12 @@ from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
 from memory import ledger, messages, registry
 from memory.session import Database
+from teams.chart import EXECUTIVE
 from teams.messages import Envelope, PersonMessage, Reply, TaskAssignment, Utterance
 from teams.runtime.gateway_client import Gateway
 
 PERSON, LOGIN = "person:owner", "owner"
-CEO_TEAM = registry.EXECUTIVE
+CEO_TEAM = EXECUTIVE
 #: Earlier turns the CEO is shown with a message.
 REMEMBERED_TURNS = 6
 _TURN_LENGTH = 2000

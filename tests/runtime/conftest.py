@@ -42,7 +42,8 @@ def standin(standin_server: gateway.StandIn) -> gateway.StandIn:
 def deploy(spec: TeamSpec, home: Path, gateway_url: str) -> Deployment:
     """The team's rendered files in a source folder, and what its process is told."""
     write(render(spec), home / "source" / "teams" / spec.folder)
-    (home / "work").mkdir(exist_ok=True)
+    for folder in ("work", "told"):
+        (home / folder).mkdir(exist_ok=True)
     return Deployment(
         deployment_id="d-1",
         team=spec.name,
@@ -53,6 +54,7 @@ def deploy(spec: TeamSpec, home: Path, gateway_url: str) -> Deployment:
         member_tokens={member.name: f"token-{member.name}" for member in spec.members},
         inbound_token_sha256=hashlib.sha256(INBOUND.encode()).hexdigest(),
         work_dir=str(home / "work"),
+        told_dir=str(home / "told"),
     )
 
 
