@@ -47,12 +47,13 @@ class Loops:
             group.create_task(_again(self.watch, 0.0, "looking after everybody's health"))
 
     async def judge(self) -> None:
-        """Judges and merges what may be merged; wakes the reconciler when main moved."""
+        """Judges and merges what may be merged, and renews what main outran; wakes the reconciler when main moved."""
         tick = await anyio.to_thread.run_sync(self.kernel.desk.tick, JUDGE_AGAIN)
         for number, why in tick.failed.items():
             log.warning("change %s could not be judged this time: %s", number, why)
         if tick.merged:
             self.kernel.reconciler.notice()
+        await anyio.to_thread.run_sync(self.kernel.rebase.next)
         await anyio.to_thread.run_sync(self._anchor_what_moved_main)
 
     async def tell(self) -> None:

@@ -48,6 +48,7 @@ from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposer import Proposer
+from mcp_servers.git.rebase import Rebase
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import create_git_server
 from mcp_servers.monitor.monitor import Monitor
@@ -75,6 +76,7 @@ class Kernel:
     reconciler: Reconciler
     desk: MergeDesk
     proposer: Proposer
+    rebase: Rebase
     gateway: Gateway
     office: Office
     #: Speaks to teams as the kernel's own hand.
@@ -124,6 +126,7 @@ class _Assembly:
             reconciler=self.reconciler,
             desk=self.desk,
             proposer=self.proposer,
+            rebase=Rebase(self.bot, self.desk, self.repository, self.database, self.factory, self.now),
             gateway=self.gateway,
             office=self.office,
             door=self.door,
