@@ -26,8 +26,9 @@ def _compare(folder: Path) -> dict[str, Any]:
 
 
 def _compare_reports(checkout: Path) -> dict[str, Any]:
-    """What parents know of the seeded teams."""
-    chart = render_chart(load_spec((checkout / "meta_teams" / name / "team.yaml").read_bytes()) for name in META_TEAMS)
+    """What parents know of their teams: those that a checkout begins with, and those that came since."""
+    specs = sorted(path for zone in ("meta_teams", "teams") for path in (checkout / zone).glob("*/team.yaml"))
+    chart = render_chart(load_spec(path.read_bytes()) for path in specs)
     return _beside(
         checkout / FOLDER, FileSet({path.removeprefix(f"{FOLDER}/"): File(data) for path, data in chart.items()})
     )
