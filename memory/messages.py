@@ -12,6 +12,8 @@ from memory import usage
 from memory.gateway_tables import MessageRow
 
 MAX_TEXT = 20_000
+#: Of a task's or context's id.
+MAX_ID = 120
 #: The state of a message whose deadline passed before its answer came; an answer that came after it is `late`.
 OVERDUE, LATE = "deadline", "late"
 
@@ -85,6 +87,11 @@ def record_answer(session: Session, message_id: str, answer: Answered) -> None:
     session.flush()
 
 
+def record_task(session: Session, message_id: str, task: str, context: str | None) -> None:
+    """The task that the message became, while it is under way: whoever sent it may ask for it from now on."""
+    session.execute(update(MessageRow).where(MessageRow.id == message_id).values(task=task, context=context))
+
+
 def record_overdue(session: Session, message_id: str) -> None:
     """The deadline has passed and the team is still at work: it has not answered, and is still on its chain."""
     session.execute(
@@ -123,12 +130,18 @@ def senders_of(session: Session, receiver: str, task: str | None = None, context
     return set(session.scalars(query.distinct()))
 
 
-def tasks_of(session: Session, receiver: str, scope: str) -> set[str]:
-    """The receiver's tasks that this scope began or continued."""
-    query = select(MessageRow.task).where(
+def tasks_of(session: Session, receiver: str, scope: str) -> dict[str, bool]:
+    """The receiver's tasks that this scope began or continued, and whether the answer to each is late."""
+    query = select(MessageRow.task, MessageRow.state).where(
         MessageRow.receiver == receiver, MessageRow.sender_scope == scope, MessageRow.task.is_not(None)
     )
-    return {task for task in session.scalars(query.distinct()) if task is not None}
+    return {task: state in (OVERDUE, LATE) for task, state in session.execute(query.order_by(MessageRow.at)) if task}
+
+
+def is_late(session: Session, receiver: str, task: str) -> bool:
+    """Whether what this task was last asked came too late, or is due since its deadline: then its answer is void."""
+    query = select(MessageRow.state).where(MessageRow.receiver == receiver, MessageRow.task == task)
+    return session.scalars(query.order_by(MessageRow.at.desc()).limit(1)).first() in (OVERDUE, LATE)
 
 
 def close_unanswered(session: Session, now: datetime) -> None:

@@ -17,21 +17,19 @@ from a2a.client.client import ClientConfig
 from a2a.client.client_factory import ClientFactory
 from a2a.helpers.proto_helpers import get_text_parts, new_data_part, new_text_part
 from a2a.types.a2a_pb2 import Message, Role, SendMessageRequest, TaskState
-from sqlalchemy.orm import Session
 
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.a2a_message import next_hop
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.under_way import UnderWay
 from memory import messages, usage
-from memory.messages import Carried, Chain
+from memory.messages import Chain
 from policies.access import Grant
 from policies.budgets import Budgets
+from tests.doubles.a2a_sender import BOSS, carried, only, post, send, task
 from tests.doubles.gateway import Office, office
 from tests.doubles.serving import free_port, serving
 from tests.doubles.team import INBOUND_TOKEN, Team
-
-BOSS = "executive/ceo"
 
 
 @pytest.fixture
@@ -47,37 +45,6 @@ def gateway(tmp_path: Path, team: Team) -> Generator[Office]:
         yield found
 
 
-def task(text: str = "Write a headline", **changes: Any) -> dict[str, Any]:
-    return {"kind": "task", "correlation_id": "c-1", "payload": {"text": text}} | changes
-
-
-def send(text: str = "Write a headline", data: Any = None, **message: Any) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = [{"text": text}] + ([{"data": data}] if data is not None else [])
-    whole = {"messageId": uuid4().hex, "role": "ROLE_USER", "parts": parts} | message
-    return {"jsonrpc": "2.0", "id": "1", "method": "SendMessage", "params": {"message": whole}}
-
-
-def post(
-    gateway: Office,
-    body: Any,
-    address: str = BOSS,
-    *,
-    team: str = "marketing-team",
-    manager: bool = True,
-    version: str = "1.0",
-) -> dict[str, Any]:
-    headers = gateway.headers(address, manager=manager) | {"A2A-Version": version}
-    return httpx.post(f"{gateway.url}/a2a/{team}", json=body, headers=headers, timeout=20).json()
-
-
-def carried(gateway: Office) -> list[Carried]:
-    def query(session: Session) -> list[Carried]:
-        return list(reversed(messages.latest(session)))
-
-    with gateway.database.read() as session:
-        return query(session)
-
-
 @pytest.mark.rows("F23", "F24", "F103")
 async def test_the_official_client_reads_the_card_and_gets_an_answer_and_all_is_recorded(
     gateway: Office, team: Team
@@ -85,8 +52,8 @@ async def test_the_official_client_reads_the_card_and_gets_an_answer_and_all_is_
     async with httpx.AsyncClient(headers=gateway.headers(BOSS, manager=True)) as http:
         card = await A2ACardResolver(http, f"{gateway.url}/a2a/marketing-team").get_agent_card()
         assert [interface.url for interface in card.supported_interfaces] == [f"{gateway.url}/a2a/marketing-team"]
-        assert not card.capabilities.streaming and not card.signatures
-        client = ClientFactory(ClientConfig(httpx_client=http)).create(card)
+        assert card.capabilities.streaming and not card.capabilities.push_notifications and not card.signatures
+        client = ClientFactory(ClientConfig(httpx_client=http, streaming=False)).create(card)
         message = Message(message_id="m1", role=Role.ROLE_USER)
         message.parts.extend([new_text_part("Write a headline"), new_data_part(task())])
         [event] = [event async for event in client.send_message(SendMessageRequest(message=message))]
@@ -160,7 +127,9 @@ BAD: dict[str, dict[str, Any]] = {
     "a method that is none": {"jsonrpc": "2.0", "id": 1, "method": "RunShell", "params": {}},
     "push by method": {"jsonrpc": "2.0", "id": 1, "method": "CreateTaskPushNotificationConfig", "params": {}},
     "push by its old name": {"jsonrpc": "2.0", "id": 1, "method": "tasks/pushNotificationConfig/set", "params": {}},
-    "a stream": {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {}},
+    "a stream of nothing": {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {}},
+    "a subscription to nothing": {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {}},
+    "an id that is none": {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": {"a": 1}}},
     "a page that is none": {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {"pageSize": 0}},
 }
 
@@ -185,7 +154,8 @@ def test_errors_of_the_protocol_say_their_reason_and_cards_are_tagged(gateway: O
     assert post(gateway, unknown)["error"]["data"][0]["reason"] == "TASK_NOT_FOUND"
     link = post(gateway, send(parts=[{"text": "x"}, {"url": "http://169.254.169.254/"}]))["error"]
     assert (link["code"], link["data"][0]["reason"]) == (-32005, "CONTENT_TYPE_NOT_SUPPORTED")
-    assert [row[3] for row in gateway.ledger("message.send")] == ["refused"]
+    refused = [(row[3], row[4]["method"]) for row in gateway.ledger("message.send")]
+    assert refused == [("refused", "GetTask"), ("refused", "SendMessage")]
     typed = gateway.headers(BOSS, manager=True) | {"A2A-Version": "1.0", "Content-Type": "text/plain"}
     plain = httpx.post(f"{gateway.url}/a2a/marketing-team", content=json.dumps(send()), headers=typed).json()
     assert plain["error"]["code"] == -32005
@@ -253,11 +223,6 @@ def test_a_task_is_shown_only_to_those_who_are_in_it(gateway: Office, team: Team
     assert "not yours" in post(gateway, send(contextId=begun["contextId"]), other)["error"]["message"]
     assert len(team.journal) == asked
     assert "result" in post(gateway, send(taskId=begun["id"], contextId=begun["contextId"]))
-
-
-def only(gateway: Office) -> Carried:
-    [one] = carried(gateway)
-    return one
 
 
 @pytest.mark.rows("F23")
