@@ -116,6 +116,8 @@ async def _send(
     outgoing = a2a_message.read_outgoing(call.params, caller)
     timeout = a2a_message.timeout_of(outgoing.envelope, now)
     await _check_owner(relay, caller, team, outgoing)
+    if caller.kind == "member":
+        relay.rates.take(caller.team, "message.send", a2a_message.MAX_PER_MINUTE, now)
     correlation = _correlation(outgoing, request, relay)
     if caller.kind == "member":
         correlation = relay.door.under_way.business_of(caller.team, correlation)

@@ -18,6 +18,7 @@ from mcp_servers.gateway import a2a_message, jsonrpc
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import RpcError
+from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.refusals import Refused
 from memory import messages
 from memory.messages import Answered, Sent
@@ -56,6 +57,8 @@ class Relay:
     carrying: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     #: Messages whose answer is being streamed, by team and task.
     streaming: dict[tuple[str, str], Passage] = field(default_factory=dict[tuple[str, str], "Passage"])
+    #: How often each team has sent in the last minute.
+    rates: Rates = field(default_factory=Rates)
     #: How many streams each sender is subscribed to.
     subscribed: Counter[str] = field(default_factory=Counter[str])
 

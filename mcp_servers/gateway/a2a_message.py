@@ -28,6 +28,8 @@ MAX_HOPS = 4
 MAX_VISITS = 2
 #: Messages that one message may lead to.
 MAX_MESSAGES = 100
+#: Messages that one team may send in a minute: what a team does after it has answered belongs to no chain.
+MAX_PER_MINUTE = 60
 DEFAULT_TIMEOUT = timedelta(seconds=120)
 MAX_TIMEOUT = timedelta(minutes=15)
 #: How long an answer that is late is still waited for, to be written down.

@@ -24,7 +24,7 @@ import pytest
 from mcp_servers.gateway.a2a_api import TeamAddress
 from teams.runtime import server
 from tests.doubles.a2a_kit import ScriptedTeam, sample_server, with_token
-from tests.doubles.gateway import office
+from tests.doubles.gateway import OPERATOR, office
 from tests.doubles.serving import free_port, serving
 from tests.factories.specs import support_team
 from tests.runtime import standin
@@ -107,9 +107,7 @@ def test_a_team_behind_the_gateway_passes_all_that_the_sdk_passes(
     with office(tmp_path) as found:
         found.world.addresses["support-team"] = TeamAddress(team, INBOUND)
         at = f"{found.url}/a2a/support-team"
-        front = with_token(
-            own, f"{at}/.well-known/agent-card.json", at, lambda: found.token("executive/ceo", manager=True)
-        )
+        front = with_token(own, f"{at}/.well-known/agent-card.json", at, lambda: OPERATOR)
         with serving(front, port):
             ours = run_kit(own, tmp_path)
     assert held_against(ours, of_the_sdk) == {}
