@@ -151,17 +151,28 @@ def close_unanswered(session: Session, now: datetime) -> None:
     )
 
 
-def latest(session: Session, team: str | None = None, most: int = 100) -> list[Carried]:
-    """The newest messages, newest first; of one team: those it received and those its members sent."""
+def latest(
+    session: Session,
+    team: str | None = None,
+    most: int = 100,
+    *,
+    correlation: str | None = None,
+    since: datetime | None = None,
+) -> list[Carried]:
+    """The newest messages, newest first.
+
+    Of one team: those it received and those its members sent; of one piece of business; `since`: those that were sent or answered from
+    then on, and those that are under way.
+    """
     query = select(MessageRow).order_by(MessageRow.at.desc()).limit(most)
     if team is not None:
         query = query.where((MessageRow.receiver == team) | (MessageRow.sender_scope == f"team:{team}"))
-    return [_carried(row) for row in session.scalars(query)]
-
-
-def of_correlation(session: Session, correlation_id: str) -> list[Carried]:
-    """Every message of one piece of business, oldest first."""
-    query = select(MessageRow).where(MessageRow.correlation_id == correlation_id).order_by(MessageRow.at)
+    if correlation is not None:
+        query = query.where(MessageRow.correlation_id == correlation)
+    if since is not None:
+        query = query.where(
+            (MessageRow.at >= since) | (MessageRow.replied_at >= since) | MessageRow.replied_at.is_(None)
+        )
     return [_carried(row) for row in session.scalars(query)]
 
 

@@ -438,5 +438,5 @@ def test_messages_under_way_when_the_gateway_stopped_are_lost_and_block_no_chain
         assert messages.chain_of(session, "devops", "other") == messages.Chain(4, ("devops",))
         messages.close_unanswered(session, gateway.world.now)
         assert messages.chain_of(session, "devops", "other") is None
-        [one] = messages.of_correlation(session, "c")
+        [one] = messages.latest(session, correlation="c")
     assert one.answer is not None and one.answer.state == "lost"

@@ -87,6 +87,18 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def nothing(*_: object) -> None:
+    """Where a control stood."""
+
+
+async def no_watch(*_: object) -> None:
+    """Where the deadline was watched."""
+
+
+def all_own(*_: object, **__: object) -> set[str]:
+    return {"team:devops"}
+
+
 def outcomes(gateway: Office) -> list[tuple[str, str]]:
     return [(row[1], row[3]) for row in gateway.ledger()]
 
@@ -135,7 +147,7 @@ def test_a_stream_is_refused_to_whoever_may_not_send(
     assert "has passed" in heard(gateway, streaming(data=past))[0]["error"]["message"]
     assert team.journal == [] and [row[3] for row in gateway.ledger()] == ["refused"] * 4
     # The hole, planted: without the look at the role, any member is heard.
-    monkeypatch.setattr(Grants, "check_message", lambda *_: None)
+    monkeypatch.setattr(Grants, "check_message", nothing)
     assert kinds(heard(gateway, streaming(), manager=False))[-1] == "statusUpdate"
 
 
@@ -185,7 +197,7 @@ async def test_a_loop_of_streams_ends_after_four_hops(
 async def test_without_the_memory_of_chains_the_loop_goes_on_until_the_money_or_the_minute_ends(
     gateway: Office, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "chain_of", lambda *_: None)
+    monkeypatch.setattr(messages, "chain_of", nothing)
     monkeypatch.setattr(a2a_message, "MAX_PER_MINUTE", 6)
     circle = {"marketing-team": "devops", "devops": "marketing-team"}
     [refusal] = await _passes_it_on(gateway, team, circle)
@@ -207,7 +219,7 @@ def test_a_stream_that_outlives_its_deadline_ends_with_an_error_and_its_answer_i
     gateway: Office, team: Team, monkeypatch: pytest.MonkeyPatch, *, hole: bool
 ) -> None:
     if hole:
-        monkeypatch.setattr(a2a_stream, "_watch", lambda *_: asyncio.sleep(0))
+        monkeypatch.setattr(a2a_stream, "_watch", no_watch)
     team.pause = 0.2
     soon = gateway.world.now + timedelta(milliseconds=300)
     answers = heard(gateway, streaming(data=task(deadline=soon.isoformat())))
@@ -355,7 +367,7 @@ def test_only_who_began_a_task_may_subscribe_to_it(
         assert (refused["error"]["code"], len(team.journal)) == (-32001, asked)
         assert gateway.ledger()[-1][0] == "devops/lead" and gateway.ledger()[-1][3] == "refused"
         assert heard(gateway, about(begun), manager=False)[0]["error"]["code"] == -32050
-        monkeypatch.setattr(messages, "senders_of", lambda *_, **__: {"team:devops"})
+        monkeypatch.setattr(messages, "senders_of", all_own)
         assert kinds(heard(gateway, about(begun), "devops/lead"))[-1] == "statusUpdate", "the hole: all are owners"
 
 
