@@ -130,6 +130,12 @@ def senders_of(session: Session, receiver: str, task: str | None = None, context
     return set(session.scalars(query.distinct()))
 
 
+def senders_in(session: Session, correlation_id: str) -> set[str]:
+    """Who has sent in this piece of business, by address."""
+    query = select(MessageRow.sender).where(MessageRow.correlation_id == correlation_id)
+    return set(session.scalars(query.distinct()))
+
+
 def tasks_of(session: Session, receiver: str, scope: str) -> dict[str, bool]:
     """The receiver's tasks that this scope began or continued, and whether the answer to each is late."""
     query = select(MessageRow.task, MessageRow.state).where(

@@ -121,6 +121,8 @@ async def _send(
     correlation = _correlation(outgoing, request, relay)
     if caller.kind == "member":
         correlation = relay.door.under_way.business_of(caller.team, correlation)
+    asked_by = await relay.door.read(lambda session: messages.senders_in(session, correlation))
+    a2a_message.check_wish(outgoing, caller, asked_by)
     chain = a2a_message.next_hop(team, caller, await _parent(relay, caller, correlation))
     limit = relay.door.allowance.together()
     outgoing = a2a_message.booked(outgoing, correlation)

@@ -5,7 +5,7 @@ What is forwarded is what was parsed and checked, never the bytes that came.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar, cast
@@ -20,7 +20,7 @@ from mcp_servers.gateway.jsonrpc import RpcError
 from mcp_servers.gateway.refusals import Refused
 from memory import budgets
 from memory.messages import MAX_ID, MAX_TEXT, Business, Chain
-from teams.messages import Envelope, MessageRefused, parse_envelope
+from teams.messages import Envelope, MessageRefused, TeamCreationRequest, parse_envelope
 
 VERSION = "1.0"
 MAX_HOPS = 4
@@ -163,6 +163,22 @@ def next_hop(receiver: str, caller: Caller, parent: Chain | None) -> Chain:
         way = " -> ".join(chain.visited)
         raise Refused("not_allowed", f"{receiver} is at work on this already ({way}). Answer with what you have.")
     return chain
+
+
+def check_wish(outgoing: Outgoing, caller: Caller, senders: Collection[str]) -> None:
+    """A team asks for a new team in its own name, for itself or for one of the `senders` of this business. Raises `Refused`.
+
+    Whose wish a team serves is written into its pull request and the audit trail.
+    """
+    wish = outgoing.envelope.payload if outgoing.envelope else None
+    if caller.kind != "member" or not isinstance(wish, TeamCreationRequest):
+        return
+    if wish.requesting_team != caller.team or wish.requester not in {caller.address, *senders}:
+        raise Refused(
+            "not_allowed",
+            f"{caller.address} may not ask for a team in the name of {wish.requester[:80]} of {wish.requesting_team[:40]}: "
+            "name your own team, and yourself or whoever asked you.",
+        )
 
 
 def check_business(business: Business, limit_usd_micro: int | None) -> None:

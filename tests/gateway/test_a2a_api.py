@@ -18,8 +18,9 @@ from a2a.client.client_factory import ClientFactory
 from a2a.helpers.proto_helpers import get_text_parts, new_data_part, new_text_part
 from a2a.types.a2a_pb2 import Message, Role, SendMessageRequest, TaskState
 
+from mcp_servers.gateway import a2a_message
 from mcp_servers.gateway.a2a_api import TeamAddress
-from mcp_servers.gateway.a2a_message import next_hop
+from mcp_servers.gateway.a2a_message import Outgoing, next_hop
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.under_way import UnderWay
 from memory import messages, usage
@@ -104,9 +105,35 @@ def test_without_a_token_there_is_neither_card_nor_message(gateway: Office) -> N
         ("person", {"kind": "incident", "correlation_id": "c", "payload": {"team": "a", "tree": "b", "reason": "c"}}),
     ],
 )
-def test_nobody_speaks_for_somebody_else(gateway: Office, team: Team, sender: str, data: dict[str, Any]) -> None:
+def test_nobody_speaks_for_somebody_else(
+    gateway: Office, team: Team, monkeypatch: pytest.MonkeyPatch, sender: str, data: dict[str, Any]
+) -> None:
     assert "would speak for somebody else" in post(gateway, send(data=data), sender)["error"]["message"]
     assert team.journal == []
+    # The hole, planted: without the list of who may say what, the words arrive as the owner's or the kernel's.
+    monkeypatch.setattr(a2a_message, "_ONLY_FROM", {})
+    assert "result" in post(gateway, send(data=data), sender)
+    assert team.journal[0]["params"]["message"]["parts"][1]["data"]["kind"] == data["kind"]
+
+
+@pytest.mark.rows("F26", "F103")
+def test_a_team_asks_for_a_new_team_in_its_own_name_and_for_whoever_asked_it(
+    gateway: Office, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wish(requester: str, asking: str = "executive") -> dict[str, Any]:
+        payload = {"capability_gap": "blog", "requesting_team": asking, "business_justification": "x"}
+        return task(kind="team_creation_request", payload=payload | {"requester": requester})
+
+    for forged in (wish("person:owner"), wish("devops/lead"), wish(BOSS, "devops")):
+        refused = post(gateway, send(data=forged), team="devops")["error"]
+        assert refused["code"] == -32050 and "in the name of" in refused["message"]
+    assert team.journal == [] and [row[3] for row in gateway.ledger()] == ["refused"] * 3
+    assert "result" in post(gateway, send(data=wish(BOSS)), team="devops")
+    assert "result" in post(gateway, send(data=task()), "person", team="executive")
+    assert "result" in post(gateway, send(data=wish("person:owner")), team="devops"), "the owner is in this business"
+    # The hole, planted: whoever believes the payload has a pull request that says it serves the owner's wish.
+    monkeypatch.setattr(a2a_message, "check_wish", nothing)
+    assert "result" in post(gateway, send(data=wish("person:owner") | {"correlation_id": "new"}), team="devops")
 
 
 BAD: dict[str, dict[str, Any]] = {
@@ -167,7 +194,9 @@ def test_errors_of_the_protocol_say_their_reason_and_cards_are_tagged(gateway: O
 
 
 @pytest.mark.rows("F23")
-def test_the_gateways_facts_replace_what_the_sender_claims(gateway: Office, team: Team) -> None:
+def test_the_gateways_facts_replace_what_the_sender_claims(
+    gateway: Office, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
     post(gateway, send(data=task(), metadata={"elf": {"sender": "person:owner", "hop": -5}, "note": "kept"}))
     stamp = team.journal[0]["params"]["message"]["metadata"]
     assert stamp["elf"] == {
@@ -177,6 +206,31 @@ def test_the_gateways_facts_replace_what_the_sender_claims(gateway: Office, team
         "correlationId": "c-1",
     }
     assert stamp["note"] == "kept"
+    # The hole, planted: a gateway that passes the metadata on lets a team pose as the owner at the start of a chain.
+    monkeypatch.setattr(a2a_message, "stamped", as_it_came)
+    post(gateway, send(data=task(), metadata={"elf": {"sender": "person:owner", "hop": -5}}))
+    assert team.journal[1]["params"]["message"]["metadata"]["elf"] == {"sender": "person:owner", "hop": -5}
+
+
+def as_it_came(outgoing: Outgoing, _facts: object) -> dict[str, Any]:
+    return outgoing.params
+
+
+def nothing(*_: object) -> None:
+    """Where a control stood."""
+
+
+@pytest.mark.rows("F23")
+def test_a_message_goes_to_a_team_and_to_no_member_of_it(gateway: Office, team: Team) -> None:
+    headers = gateway.headers(BOSS, manager=True) | {"A2A-Version": "1.0"}
+    for path in (
+        "marketing-team/editor",
+        "marketing-team%2Feditor",
+        "marketing-team/editor/.well-known/agent-card.json",
+    ):
+        assert httpx.post(f"{gateway.url}/a2a/{path}", json=send(), headers=headers).status_code in (404, 405)
+    assert "No team" in post(gateway, send(), team="marketing-team:editor")["error"]["message"]
+    assert team.journal == []
 
 
 @pytest.mark.rows("F23")
@@ -211,7 +265,9 @@ def test_a_gateway_that_does_not_remember_chains_never_ends_a_loop(gateway: Offi
 
 
 @pytest.mark.rows("F23")
-def test_a_task_is_shown_only_to_those_who_are_in_it(gateway: Office, team: Team) -> None:
+def test_a_task_is_shown_only_to_those_who_are_in_it(
+    gateway: Office, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = post(gateway, send())["result"]["task"]
     ask = {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": begun["id"]}}
     assert post(gateway, ask)["result"]["id"] == begun["id"]
@@ -223,6 +279,19 @@ def test_a_task_is_shown_only_to_those_who_are_in_it(gateway: Office, team: Team
     assert "not yours" in post(gateway, send(contextId=begun["contextId"]), other)["error"]["message"]
     assert len(team.journal) == asked
     assert "result" in post(gateway, send(taskId=begun["id"], contextId=begun["contextId"]))
+    assert [row[4]["method"] for row in gateway.ledger() if row[3] == "refused"] == [
+        "GetTask",
+        "CancelTask",
+        "SendMessage",
+        "SendMessage",
+    ]
+    # The hole, planted: a gateway that keeps no record of who is in what shows it to whoever knows the id.
+    monkeypatch.setattr(messages, "senders_of", all_own)
+    assert post(gateway, ask, other)["result"]["id"] == begun["id"]
+
+
+def all_own(*_: object, **__: object) -> set[str]:
+    return {"team:devops"}
 
 
 @pytest.mark.rows("F23")
@@ -417,6 +486,8 @@ def test_a_team_that_answers_nonsense_is_reported(gateway: Office, team: Team) -
         ("[]", "unreachable"),
         ("x" * 2_100_000, "unreachable"),
         ('{"result": {"odd": 1}}', "invalid"),
+        ('{"result": {"task": {"id": {"a": 1}}}}', "invalid"),
+        ('{"result": {"task": {"id": "' + "x" * 200 + '"}}}', "invalid"),
     ):
         team.raw = raw
         assert "The team marketing-team answered" in post(gateway, send())["error"]["message"]
