@@ -226,7 +226,7 @@ def test_a_stream_that_outlives_its_deadline_ends_with_an_error_and_its_answer_i
     if hole:
         assert answers[-1]["result"]["statusUpdate"]["status"]["state"] == DONE
         return
-    assert kinds(answers) == ["task", "statusUpdate", "error"]
+    assert (kinds(answers)[0], kinds(answers)[-1]) == ("task", "error"), "what came in time was passed on"
     assert answers[-1]["error"]["data"] == {
         "reason": "deadline",
         "message": only(gateway).sent.id,
