@@ -208,9 +208,11 @@ class Office:
     def costs(self) -> dict[str, Any]:
         return self.spending.page()
 
-    def messages(self, team: str | None, correlation: str | None, most: int) -> dict[str, Any]:
+    def messages(
+        self, team: str | None, correlation: str | None, most: int, since: datetime | None = None
+    ) -> dict[str, Any]:
         """What teams, people and the kernel wrote to teams, and what came back."""
-        return correspondence(self.database, team, correlation, most)
+        return correspondence(self.database, team, correlation, most, since)
 
     def verify_audit(self) -> dict[str, Any]:
         """Recomputes the chain and holds it against the heads anchored in Git."""

@@ -90,10 +90,22 @@ class Running:
 Runs = Callable[[Deployment], AbstractContextManager[Running]]
 
 
+@contextmanager
+def packages_forgotten() -> Generator[None]:
+    """Makes this process forget the packages of the teams that it runs meanwhile."""
+    path, modules = list(teams.__path__), set(sys.modules)
+    try:
+        yield
+    finally:
+        teams.__path__[:] = path
+        for name in set(sys.modules) - modules:
+            if name.startswith("teams.") and not name.startswith("teams.runtime"):
+                del sys.modules[name]
+
+
 @pytest.fixture
 def runs() -> Iterator[Runs]:
-    """Runs a deployment in this process, and makes the process forget the team's package afterwards."""
-    path, modules = list(teams.__path__), set(sys.modules)
+    """Runs a deployment in this process."""
 
     @contextmanager
     def run(deployment: Deployment) -> Generator[Running]:
@@ -103,8 +115,5 @@ def runs() -> Iterator[Runs]:
         ):
             yield Running(url, client)
 
-    yield run
-    teams.__path__[:] = path
-    for name in set(sys.modules) - modules:
-        if name.startswith("teams.") and not name.startswith("teams.runtime"):
-            del sys.modules[name]
+    with packages_forgotten():
+        yield run
