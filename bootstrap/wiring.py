@@ -283,6 +283,7 @@ class _Assembly:
                 new_id=lambda: secrets.token_hex(16),
                 observer=self.watchers.observer,
                 load=self.watchers.load,
+                queue=self.watchers.queue,
                 catalogue=self.catalogue,
             )
         )
@@ -298,15 +299,14 @@ class _Assembly:
 
     @cached_property
     def monitor(self) -> Monitor:
-        upstreams, law = self.gateway.upstreams, self.law.law
         return create_monitor(
             self.settings,
             self.home,
             self.database,
             self.repository,
-            law,
+            self.law.law,
             self.teams,
-            upstreams,
+            self.gateway,
             self.watchers,
             self.now,
         )

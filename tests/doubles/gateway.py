@@ -49,6 +49,7 @@ class World:
         Grant(to="marketing-team/*", tools=("desk__whoami", "desk__fail", "desk__much")),
         Grant(to="devops/*", tools=("desk__*", "dead__*")),
     )
+    calls_per_minute: int | None = None
     budgets: Budgets = field(default_factory=lambda: Budgets.model_validate({"team_usd_day": 10}))
     models_law: ModelsLaw = field(default_factory=ModelsLaw)
     team_budgets: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
@@ -131,7 +132,7 @@ def office(
     servers: list[ToolServer] | None = None,
     world: World | None = None,
 ) -> Generator[Office]:
-    """A gateway served on loopback behind its guard."""
+    """A gateway served on loopback behind its guard. A second one in the same folder is a restart: it finds the first one's rows."""
     world = world or World()
     database = Database(f"sqlite:///{_migrated(folder / 'gateway.db')}")
     identity = Identity(KEY, operator_token_hash(OPERATOR), lambda deployment: deployment in world.alive)
@@ -140,7 +141,7 @@ def office(
         GatewayParts(
             database=database,
             identity=identity,
-            access=lambda: Access(grants=world.grants),
+            access=lambda: Access(grants=world.grants, calls_per_minute=world.calls_per_minute),
             budgets=lambda: world.budgets,
             models_law=lambda: world.models_law,
             models_of=lambda team, member: world.models.get(f"{team}/{member}", set()),
@@ -181,7 +182,8 @@ def _template() -> bytes:
 
 
 def _migrated(path: Path) -> Path:
-    path.write_bytes(_template())
+    if not path.exists():
+        path.write_bytes(_template())
     return path
 
 
