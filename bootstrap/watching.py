@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -127,16 +128,21 @@ def create_monitor(
 
 
 def serve_metrics(
-    app: FastAPI, metrics: Metrics, identity: Identity, now: Callable[[], datetime], *, open_: bool
+    app: FastAPI, metrics: Metrics, token: str, identity: Identity, now: Callable[[], datetime], *, open_: bool
 ) -> None:
-    """`/metrics`, for the operator's token; `open_` lets everybody on this machine read it (ELF_METRICS_OPEN=1)."""
+    """`/metrics`, for the metrics' own `token`, which opens nothing else, and for the person.
+
+    `open_` lets everybody on this machine read it (ELF_METRICS_OPEN=1).
+    """
+    expected = f"Bearer {token}".encode()
 
     @app.get("/metrics")
     def page(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
-        if not open_:
+        given = request.headers.get("authorization")
+        if not open_ and not hmac.compare_digest((given or "").encode(), expected):
             try:
-                if identity.identify(request.headers.get("authorization"), now()).kind != "person":
-                    return JSONResponse({"error": "Metrics are for the operator's token."}, 403)
+                if identity.identify(given, now()).kind != "person":
+                    return JSONResponse({"error": "Metrics are for the token in keys/metrics of the home."}, 403)
             except Refused as refused:
                 return JSONResponse({"error": refused.message}, 401)
         return Response(metrics.page(), media_type=CONTENT_TYPE)

@@ -337,7 +337,8 @@ class _Assembly:
         app.mount("/api/gateway", gateway_api(self.gateway, self.catalogue, self.identity, self.now))
         app.mount("/api", office_api(self.office, self.identity, self.now))
         app.mount("/forge", self.forge)
-        serve_metrics(app, self.watchers.metrics, self.identity, self.now, open_=self.settings.metrics_open)
+        token, open_ = self.home.key("metrics"), self.settings.metrics_open
+        serve_metrics(app, self.watchers.metrics, token, self.identity, self.now, open_=open_)
 
         @app.get("/health")
         def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]

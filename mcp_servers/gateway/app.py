@@ -118,7 +118,7 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     )
     calls = ToolCalls(door, upstreams, lambda: parts.models_law().queue)
     with parts.database.read() as session:
-        recall(session, calls.rates, door.till.loops, parts.clock())
+        recall(session, calls.rates, door.till.loops, door.till.circuits, parts.models_law().circuit, parts.clock())
     router.include_router(mcp_router(door, upstreams, calls))
     relay = Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))
     router.include_router(a2a_router(relay))

@@ -28,7 +28,7 @@ class CircuitLaw(Protocol):
 
 
 class Circuits:
-    """Threads may share it. A restart forgets it: a provider that still fails is then asked that often again, at no cost."""
+    """Threads may share it. Our own models (rehearsal, lexical) have none. A restart reads it from the ledger (see `recalled`)."""
 
     def __init__(self) -> None:
         self._breakers: dict[Link, CircuitBreaker] = {}

@@ -13,13 +13,14 @@ import httpx
 import pytest
 
 from mcp_servers.gateway import app
+from mcp_servers.gateway.circuits import Circuits
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.recalled import recall
 from mcp_servers.gateway.run_loops import RunLoops
 from memory import ledger
 from memory.session import Database
-from policies.models import LoopLimits, ModelsLaw
+from policies.models import Circuit, LoopLimits, ModelsLaw
 from tests.doubles.gateway import START, Office, World, office
 from tests.doubles.provider import Provider, Reply
 from tests.doubles.serving import serving
@@ -82,11 +83,28 @@ def test_a_run_that_goes_round_in_circles_does_so_after_a_restart_too(start: Any
     assert ask(start(), run="change-13") == 200
 
 
+@pytest.mark.rows("F55", "L5")
+def test_a_provider_that_was_left_alone_is_left_alone_after_a_restart_until_its_trial(
+    start: Any, provider: Provider
+) -> None:
+    provider.script.extend([Reply(status=503), Reply()] * 5)
+    first = start()
+    for number in range(5):
+        assert ask(first, f"{number}", run="none") == 200
+    again = start()
+    assert list(again.gateway.door.till.circuits.alone(again.world.now)) == ["local/default"]
+    again.world.now += timedelta(seconds=31)
+    assert ask(again) == 200 and len(provider.journal) == 11
+    assert start().gateway.door.till.circuits.alone(again.world.now) == {}
+
+
 @pytest.mark.rows("L4", "L5")
 def test_planted_hole_without_the_recalling_a_restart_is_a_second_helping(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "recall", lambda *_: None)
+    def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr(app, "recall", nothing)
     first = start()
     assert [ask(first) for _ in range(4)] == [200, 200, 200, 403]
     assert ["result" in use(first) for _ in range(3)] == [True, True, False]
@@ -104,7 +122,7 @@ def test_recalling_reads_a_bounded_part_of_a_long_ledger(database: Database, mon
             ledger.append(session, ledger.Entry("a-team/b", "tool.call", "desk__whoami", "allowed", START))
     rates, loops, began = Rates(), RunLoops(), time.process_time()
     with database.read() as session:
-        recall(session, rates, loops, START + timedelta(seconds=30))
+        recall(session, rates, loops, Circuits(), Circuit(), START + timedelta(seconds=30))
     assert time.process_time() - began < 0.5
     assert rates.opens_at("a-team/b", "desk__whoami", 25) == START + timedelta(seconds=60)
     assert rates.opens_at("a-team/b", "desk__whoami", 26) is None

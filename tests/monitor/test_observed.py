@@ -34,7 +34,7 @@ def gateway(tmp_path: Path) -> Generator[Office]:
 
 
 def ask(gateway: Office, **more: Any) -> httpx.Response:
-    headers = gateway.headers() | {"X-Elf-Purpose": "member-work", "X-Elf-Run": "task-7"}
+    headers = gateway.headers() | {"X-Elf-Purpose": "member-work", "X-Elf-Run": "task-7", "X-Elf-Wait": "0"}
     return httpx.post(f"{gateway.url}/v1/chat/completions", json=ASK | more, headers=headers)
 
 
