@@ -57,6 +57,7 @@ async def street(tmp_path: Path) -> AsyncGenerator[Street]:
         url = stack.enter_context(serving(provider.app()))
         async with kernel_by_hand(
             tmp_path,
+            teams=False,
             alert_urls=(f"{people.apprise}/hook-secret-4711",),
             model_base_url=f"{url}/v1",
             model_name="llama",

@@ -52,8 +52,8 @@ class Turned:
 
 
 @asynccontextmanager
-async def kernel_by_hand(folder: Path, **settings: Any) -> AsyncGenerator[Turned]:
-    """The company of this checkout, served on loopback, its clock standing at `START`."""
+async def kernel_by_hand(folder: Path, *, teams: bool = True, **settings: Any) -> AsyncGenerator[Turned]:
+    """The company of this checkout, served on loopback, its clock standing at `START`. `teams`: some will be started."""
     home, clock = Home(folder), Clock()
     home.prepare()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -72,7 +72,8 @@ async def kernel_by_hand(folder: Path, **settings: Any) -> AsyncGenerator[Turned
         try:
             while not server.started:
                 await asyncio.sleep(0.01)
-            await kernel.cluster.warm_up()
+            if teams:
+                await kernel.cluster.warm_up()
             yield Turned(kernel, Loops(kernel), clock, home)
         finally:
             kernel.gateway.stop()

@@ -66,16 +66,17 @@ def test_model_and_tool_calls_are_counted_and_refusals_too(gateway: Office) -> N
 
 
 @pytest.mark.rows("F68")
-def test_the_page_is_for_the_operator_unless_it_was_opened() -> None:
+def test_the_page_is_for_its_own_token_and_the_operator_unless_it_was_opened() -> None:
     identity = Identity(b"k" * 32, operator_token_hash(OPERATOR), lambda _: True)
     member = identity.issue(
         "a-team", "writer", manager=False, deployment_id="d", jti="j", now=NOW, lifetime=timedelta(hours=1)
     )
-    for open_, expected in ((False, [200, 403, 401, 401]), (True, [200] * 4)):
+    own = "the-metrics-token-0123456789abcdef"
+    for open_, expected in ((False, [200, 200, 403, 401, 401, 401]), (True, [200] * 6)):
         app = FastAPI()
-        serve_metrics(app, Metrics(), identity, lambda: NOW, open_=open_)
+        serve_metrics(app, Metrics(), own, identity, lambda: NOW, open_=open_)
         with serving(app) as url:
-            tokens = (OPERATOR, member, "x.y.z", None)
+            tokens = (own, OPERATOR, member, own[:-1], "x.y.z", None)
             headers = [{"Authorization": f"Bearer {token}"} if token else {} for token in tokens]
             assert [httpx.get(f"{url}/metrics", headers=one).status_code for one in headers] == expected
 
