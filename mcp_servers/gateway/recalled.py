@@ -27,9 +27,7 @@ ROWS = 10_000
 _FAILED = frozenset(get_args(Failure))
 
 
-def recall(
-    session: Session, rates: Rates, loops: RunLoops, circuits: Circuits, law: CircuitLaw, now: datetime
-) -> None:
+def recall(session: Session, rates: Rates, loops: RunLoops, circuits: Circuits, law: CircuitLaw, now: datetime) -> None:
     """Fills them from the ledger's last rows. Called once, before anything passes."""
     for row in ledger.latest(session, ROWS):
         if row.action in ("model.call", "model.result"):

@@ -39,7 +39,9 @@ async def turned(tmp_path: Path) -> AsyncGenerator[Turned]:
     """A whole company whose teams are up, and whose clock is ours."""
     async with kernel_by_hand(tmp_path) as found:
         async with asyncio.timeout(90):
-            while any(team["state"] != "active" for team in await asyncio.to_thread(_teams, found)) or not _teams(found):
+            while any(team["state"] != "active" for team in await asyncio.to_thread(_teams, found)) or not _teams(
+                found
+            ):
                 await found.kernel.reconciler.tick()
                 await asyncio.sleep(0.05)
         yield found

@@ -59,9 +59,7 @@ async def kernel_by_hand(folder: Path, *, teams: bool = True, **settings: Any) -
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
-        chosen = replace(
-            read_settings({"ELF_HOME": str(folder)}), port=int(listener.getsockname()[1]), **settings
-        )
+        chosen = replace(read_settings({"ELF_HOME": str(folder)}), port=int(listener.getsockname()[1]), **settings)
         database = Database(chosen.database_url)
         upgrade(database)
         seeder = Signature("seed", "seed@company.invalid")
