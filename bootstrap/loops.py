@@ -61,7 +61,9 @@ class Loops:
             Round("the merge desk's round", self.judge, DESK_EVERY_S),
             Round("telling the DevOps team", self.tell, TELL_EVERY_S),
             Round("tidying", self.tidy, TIDY_EVERY_S),
-            Round("looking after everybody's health", self.kernel.monitor.round, WATCH_EVERY_S, self.kernel.monitor.every),
+            Round(
+                "looking after everybody's health", self.kernel.monitor.round, WATCH_EVERY_S, self.kernel.monitor.every
+            ),
         )
 
     async def judge(self) -> None:

@@ -41,6 +41,7 @@ from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Prices, Rate
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
+from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
 from mcp_servers.git.factory import TeamFactory
 from mcp_servers.git.forge import GATE, PERSON, PROPOSER, bare_path, create_forge, token_sha256
@@ -345,7 +346,8 @@ class _Assembly:
             return {"status": "ok"}
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
-        return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT})
+        turned_away = TurnedAway(self.database, self.now)
+        return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT}, refused=turned_away)
 
 
 def _bare(home: Home) -> Path:

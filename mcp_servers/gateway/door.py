@@ -81,7 +81,11 @@ class Door:
 
         def begin() -> tuple[Caller, ModelAsk, T, Try | Blocked]:
             caller = self._identified(authorization)
-            ask, more = prepare(caller)
+            try:
+                ask, more = prepare(caller)
+            except Refused as refused:
+                self._record(caller, "model.call", "request", "refused", {"why": refused.message}, None)
+                raise
             if caller.kind == "member":
                 ask = replace(ask, run=self.under_way.business_of(caller.team, ask.run))
             return caller, ask, more, self._turns.first(caller, ask)

@@ -32,7 +32,6 @@ from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.tool_calls import ToolCalls
 from mcp_servers.gateway.upstreams import Upstreams
 
-_TOOL = re.compile(r"[a-z][a-z0-9_]{0,39}__[a-z][a-z0-9_]{0,63}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
 _WAIT = re.compile(r"[0-9]{1,4}")
 _SERVER = Implementation(name="elf-gateway", version="1")
@@ -128,10 +127,6 @@ async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[
 
 async def _call_tool(calls: ToolCalls, caller: Caller, call: Call, said: tuple[str, int]) -> bytes:
     params = CallToolRequestParams.model_validate(call.params)
-    if not _TOOL.fullmatch(params.name):
-        raise Refused(
-            "bad_request", "A tool's name is <server>__<tool>, in lower-case letters, digits and underscores."
-        )
     return await calls.call(caller, params.name, params.arguments or {}, *said)
 
 

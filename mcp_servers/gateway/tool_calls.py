@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from mcp_servers.gateway.upstreams import Upstreams, dump
 from mcp_servers.monitor.observer import ToolCall, ToolEnd
 from mcp_servers.resilience.queue import Bounds, NotYet, SentAway
 
+_TOOL = re.compile(r"[a-z][a-z0-9_]{0,39}__[a-z][a-z0-9_]{0,63}")
 GATEWAY = Caller("kernel", "gateway", manager=True, deployment_id=None, kind="kernel")
 
 
@@ -44,6 +46,14 @@ class ToolCalls:
         `wait`: seconds it may wait for its rate to open instead of being refused.
         """
         detail = {"arguments_sha256": sha256(to_json(arguments)), "run": run}
+        if not _TOOL.fullmatch(name):
+            # Written down by its hash: what is no name is nobody's to read, in no ledger and on no screen.
+            why = (
+                "A tool's name is <server>__<tool>, in lower-case letters, digits and underscores; tools/list has them."
+            )
+            detail |= {"why": why, "name_sha256": sha256(name.encode(errors="replace"))}
+            await self._door.record(caller, "tool.call", "no name of a tool", "refused", detail)
+            raise Refused("bad_request", why)
         try:
             await self._decide(caller, name, arguments, wait)
         except Refused as refused:

@@ -24,6 +24,7 @@ from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, ToolServer, current_caller
 from memory import ledger
 from memory.migrate import upgrade
@@ -163,7 +164,8 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    with serving(Guard(app, {f"127.0.0.1:{port}"}), port) as url:
+    guard = Guard(app, {f"127.0.0.1:{port}"}, refused=TurnedAway(database, lambda: world.now))
+    with serving(guard, port) as url:
         yield Office(url, world, database, identity, gateway)
     database.close()
 
