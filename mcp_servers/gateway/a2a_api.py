@@ -99,7 +99,7 @@ async def _handle(relay: Relay, caller: Caller, team: str, call: Call, request: 
             return await _about_task(relay, caller, team, address, call, method)
         return await _send(relay, caller, team, address, call, request)
     except RpcError as error:
-        if error.code == a2a_message.CONTENT_NOT_SUPPORTED:
+        if error.code in (a2a_message.CONTENT_NOT_SUPPORTED, a2a_message.TASK_NOT_FOUND):
             detail = {"method": method, "why": error.message, "params_sha256": digest_of(call.params)}
             await relay.door.record(caller, "message.send", team[:40], "refused", detail)
         raise

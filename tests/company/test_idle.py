@@ -87,15 +87,12 @@ def _teams(turned: Turned) -> list[dict[str, object]]:
 def _acts(turned: Turned) -> Counter[str]:
     with turned.kernel.database.read() as session:
         query = select(AuditRow.action, func.count()).group_by(AuditRow.action)
-        return Counter({action: count for action, count in session.execute(query)})
+        return Counter(dict(session.execute(query).tuples().all()))
 
 
 def _rows(turned: Turned) -> dict[str, int]:
     with turned.kernel.database.read() as session:
-        return {
-            name: session.scalar(text(f"SELECT count(*) FROM {name}")) or 0
-            for name in Base.metadata.tables
-        }
+        return {name: session.scalar(text(f"SELECT count(*) FROM {name}")) or 0 for name in Base.metadata.tables}
 
 
 def _calls(url: str) -> int:

@@ -185,7 +185,7 @@ def test_errors_of_the_protocol_say_their_reason_and_cards_are_tagged(gateway: O
     assert post(gateway, unknown)["error"]["data"][0]["reason"] == "TASK_NOT_FOUND"
     link = post(gateway, send(parts=[{"text": "x"}, {"url": "http://169.254.169.254/"}]))["error"]
     assert (link["code"], link["data"][0]["reason"]) == (-32005, "CONTENT_TYPE_NOT_SUPPORTED")
-    assert [row[3] for row in gateway.ledger("message.send")] == ["refused"]
+    assert [row[3] for row in gateway.ledger("message.send")] == ["refused"] * 2
     typed = gateway.headers(BOSS, manager=True) | {"A2A-Version": "1.0", "Content-Type": "text/plain"}
     plain = httpx.post(f"{gateway.url}/a2a/marketing-team", content=json.dumps(send()), headers=typed).json()
     assert plain["error"]["code"] == -32005
