@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from collections.abc import Generator
 from datetime import timedelta
@@ -14,7 +15,8 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from bootstrap.watching import serve_metrics
+from bootstrap.settings import read_settings
+from bootstrap.watching import create_watchers, serve_metrics
 from mcp_servers.gateway.identity import Identity, operator_token_hash
 from mcp_servers.monitor.metrics import Metrics
 from mcp_servers.monitor.observer import Everybody, ModelCall, ModelEnd, Nobody
@@ -169,3 +171,18 @@ def test_a_call_that_never_reports_back_is_no_load_for_ever(gateway: Office) -> 
     assert ask(gateway).status_code == 503
     gateway.world.now += timedelta(minutes=6)
     assert ask(gateway).status_code == 200
+
+
+@pytest.mark.rows("F68")
+def test_spans_go_nowhere_until_an_endpoint_is_set(gateway: Office) -> None:
+    collector = Collector()
+    with serving(collector.app) as url:
+        for environment, wanted in (({}, 0), ({"OTEL_EXPORTER_OTLP_ENDPOINT": url}, 1)):
+            watchers = create_watchers(read_settings(environment))
+            assert (watchers.traces is None) == (wanted == 0)
+            gateway.gateway.door.till.observer = watchers.observer
+            assert ask(gateway).status_code == 200
+            exporting = [thread.name for thread in threading.enumerate() if "otel" in thread.name.lower()]
+            assert bool(exporting) == bool(wanted), exporting
+            watchers.close()
+            assert len(collector.spans) == wanted
