@@ -201,7 +201,8 @@ def test_planted_hole_a_broken_stream_that_counts_as_free_loses_the_money(
     honest = crossing.Meter
 
     def generous(**said: Any) -> crossing.Meter:
-        return honest(**said | {"free": True})
+        said["free"] = True
+        return honest(**said)
 
     monkeypatch.setattr(crossing, "Meter", generous)
     wire.provider.default = Reply(text="one two three four five", break_after=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from memory import budgets, ledger, migrate
@@ -37,7 +37,11 @@ def start(job: tuple[str, int]) -> tuple[int, bool]:
 
 def start_unlocked(url: str) -> str:
     """The same beginning without the lock: `done`, or the error that it met."""
-    migrate.text = lambda _statement: text("SELECT CAST(:key AS integer)")  # pyright: ignore[reportAttributeAccessIssue]
+
+    def no_lock(_statement: str) -> TextClause:
+        return text("SELECT CAST(:key AS integer)")
+
+    migrate.text = no_lock
     database = Database(url)
     try:
         migrate.upgrade(database)
