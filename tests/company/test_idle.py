@@ -87,7 +87,7 @@ def _teams(turned: Turned) -> list[dict[str, object]]:
 def _acts(turned: Turned) -> Counter[str]:
     with turned.kernel.database.read() as session:
         query = select(AuditRow.action, func.count()).group_by(AuditRow.action)
-        return Counter(dict(session.execute(query).tuples().all()))
+        return Counter({str(action): int(count) for action, count in session.execute(query)})
 
 
 def _rows(turned: Turned) -> dict[str, int]:
