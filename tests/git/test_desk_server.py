@@ -103,6 +103,7 @@ async def test_a_team_is_proposed_through_the_tool_and_the_verdict_comes_back(wo
         "propose_rollback",
         "get_change",
         "list_changes",
+        "past_outcomes",
     }
 
 

@@ -79,7 +79,7 @@ def told(database: Database) -> list[Story]:
         return stories(session)
 
 
-@pytest.mark.rows("F113", "F120")
+@pytest.mark.rows("F103", "F113")
 def test_each_story_says_what_came_of_the_change_and_why(sqlite: Database) -> None:
     for number in range(1, 5):
         intend(sqlite, number)
