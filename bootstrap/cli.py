@@ -245,6 +245,16 @@ def health(as_json: Json = False) -> None:
     sys.exit(1 if found["level"] == "critical" else 0)
 
 
+@app.command()
+def metrics(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How far back to look.")] = 30, as_json: Json = False
+) -> None:
+    """What the company keeps of itself: from gap to pull request, what people changed or rejected, what held, how fast it heals."""
+    from bootstrap import show_figures
+
+    _print(_company().get("/metrics/company", days=days), as_json, show_figures.figures)
+
+
 # --- changes ---
 
 

@@ -112,6 +112,10 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
     def costs() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.costs()
 
+    @router.get("/metrics/company")
+    def figures(days: Annotated[int, Query(ge=1, le=3650)] = 30) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.figures(days)
+
     @router.get("/audit/verify")
     def verify() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.verify_audit()

@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from bootstrap.office.correspondence import correspondence
 from bootstrap.office.describe import Teams
+from bootstrap.office.figures import company_figures
 from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
@@ -207,6 +208,10 @@ class Office:
 
     def costs(self) -> dict[str, Any]:
         return self.spending.page()
+
+    def figures(self, days: int) -> dict[str, Any]:
+        """The figures the company keeps of itself, over the last days."""
+        return company_figures(self.database, self.now(), days)
 
     def messages(
         self, team: str | None, correlation: str | None, most: int, since: datetime | None = None
