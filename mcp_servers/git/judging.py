@@ -18,7 +18,7 @@ from memory.session import Database
 from policies.evaluate import evaluate, refused
 from policies.facts import Facts, Kind, Slot
 from policies.kinds import kind_of
-from policies.law import NewTeams
+from policies.law import Rate
 from policies.verdict import Verdict
 
 
@@ -74,7 +74,7 @@ def _facts(
 
 
 def _remembered(
-    session: Session, change: Change, team_path: str | None, limit: NewTeams, now: datetime
+    session: Session, change: Change, team_path: str | None, limit: Rate, now: datetime
 ) -> reading.Remembered:
     intent = remembered.intent_of(session, change.number)
     verified = remembered.verified_trees(session, team_path) if team_path else []
@@ -87,7 +87,7 @@ def _remembered(
     )
 
 
-def _slots(session: Session, limit: NewTeams, now: datetime) -> tuple[Slot, ...]:
+def _slots(session: Session, limit: Rate, now: datetime) -> tuple[Slot, ...]:
     window = max(timedelta(hours=limit.in_hours), timedelta(seconds=limit.cooldown_seconds or 0))
     return tuple(
         Slot(number=row.number, state="consumed", at=row.settled_at)
@@ -97,14 +97,14 @@ def _slots(session: Session, limit: NewTeams, now: datetime) -> tuple[Slot, ...]
     )
 
 
-def _wants_slot(facts: Facts, limit: NewTeams) -> bool:
+def _wants_slot(facts: Facts, limit: Rate) -> bool:
     """A new team that was not proposed through the proposer (a branch pushed by hand) holds none yet."""
     held = any(slot.number == facts.number for slot in facts.slots)
     exempt = facts.requester in limit.exempt
     return kind_of(facts) is Kind.NEW_TEAM and facts.state == "open" and not held and not exempt
 
 
-def _took_slot(database: Database, facts: Facts, limit: NewTeams, now: datetime) -> bool:
+def _took_slot(database: Database, facts: Facts, limit: Rate, now: datetime) -> bool:
     try:
         with database.begin() as session:
             window = timedelta(hours=limit.in_hours)
