@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from memory.change_tables import ScopeRow, SlotRow
 
-NEW_TEAM = "new_team"
 #: All reservations wait for each other: one rate may count several kinds, and one kind be counted by several rates.
 _TURNS = "rates"
 
@@ -33,6 +32,8 @@ class Room:
     frees: Callable[[datetime], datetime]
     requester: str | None = None
     open_ones: bool = True
+    #: Whose slots are not counted.
+    exempt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def _in(room: Room):
     consumed = and_(SlotRow.state == "consumed", SlotRow.settled_at > room.since)
     counted = or_(SlotRow.state == "reserved", consumed) if room.open_ones else consumed
     mine = [] if room.requester is None else [SlotRow.requester == room.requester]
-    return and_(SlotRow.scope.in_(room.kinds), counted, *mine)
+    free = or_(SlotRow.requester.is_(None), SlotRow.requester.not_in(room.exempt))
+    return and_(SlotRow.scope.in_(room.kinds), counted, free, *mine)
 
 
 def _retry_at(room: Room, rows: Sequence[SlotRow]) -> datetime | None:

@@ -10,7 +10,7 @@ from policies.patterns import matches
 
 def lane_of(case: Case) -> str | None:
     """The first lane whose conditions all hold. Never one for the constitution, or for a budget that rises."""
-    if case.grounds != {Ground.TEAMS} or case.budget_rises:
+    if case.grounds != frozenset({Ground.TEAMS}) or case.budget_rises:
         return None
     return next((name for name, lane in case.law.changes.auto_merge.items() if _carries(lane, case)), None)
 

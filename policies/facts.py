@@ -155,6 +155,8 @@ class Override(Frozen):
 class LawFacts(Frozen):
     """The policy files as the merge would leave them, for a change that touches them."""
 
+    #: Git tree of policies/ after the merge; None if it goes away.
+    tree: str | None = None
     #: Why they cannot be read; None if they can.
     problem: str | None = None
 

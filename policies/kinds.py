@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
 from enum import StrEnum
 
 from policies.facts import Facts, Kind

@@ -48,6 +48,7 @@ __all__ = [
 
 FOLDER = "policies"
 
+
 class BadLaw(ValueError):
     """A policy file that is missing, unreadable, or says what it cannot mean. The gate then denies everything."""
 

@@ -62,7 +62,8 @@ def _room(name: str, kinds: tuple[Kind, ...], rate: Rate, case: Case) -> Verdict
 def _counted(kinds: tuple[Kind, ...], rate: Rate, case: Case) -> list[Slot]:
     """The places that this rate counts at all, whenever they were taken."""
     mine = case.facts.requester
-    return [it for it in case.facts.slots if it.kind in kinds and (rate.per == "company" or it.requester == mine)]
+    counted = [it for it in case.facts.slots if it.kind in kinds and it.requester not in rate.exempt]
+    return [it for it in counted if rate.per == "company" or it.requester == mine]
 
 
 def _ahead(kinds: tuple[Kind, ...], rate: Rate, case: Case) -> list[Slot]:

@@ -33,7 +33,10 @@ def authority(case: Case) -> Verdict:
         return deny("authority", f"{who} may propose a {case.kind} change in: {where}; this one touches {touched}")
     patterns = law.only_paths
     if patterns is not None and (odd := [it for it in files if not any(matches(one, it) for one in patterns)]):
-        return deny("authority", f"not among the paths a {case.kind} change may touch (kinds.{case.kind}.only_paths): {listed(odd)}")
+        return deny(
+            "authority",
+            f"not among the paths a {case.kind} change may touch (kinds.{case.kind}.only_paths): {listed(odd)}",
+        )
     return allow("authority", f"{who} may propose a {case.kind} change here")
 
 
@@ -72,7 +75,9 @@ def approvals(case: Case) -> Verdict:
     if own is not None:
         names = (*names, own.who)
     by = f", by {', '.join(names)}" if names else ""
-    lifted = f"; the author's own, by override until {own.until:%Y-%m-%d %H:%M} UTC: {shown(own.reason, 200)}" if own else ""
+    lifted = (
+        f"; the author's own, by override until {own.until:%Y-%m-%d %H:%M} UTC: {shown(own.reason, 200)}" if own else ""
+    )
     lane = f" ({demand.why})" if demand.why.startswith("auto_merge.") else ""
     count = f"{len(names)} of {demand.approvals} approvals of {case.facts.head[:12]}{by}{lane}{lifted}"
     missing = [it for it in demand.groups if _of_group(case, it.group, names) < it.approvals]
@@ -91,7 +96,9 @@ def _what_is_missing(case: Case, demand: Demand, names: Sequence[str], missing: 
     said_yes = {name.casefold() for name in names}
     able = [it for it in case.law.changes.people if case.may_approve(it) and it.casefold() not in said_yes]
     groups = "".join(f"{it.approvals} of them by the group {it.group}; " for it in missing)
-    if len(able) + len(names) < wanted or any(_of_group(case, it.group, [*names, *able]) < it.approvals for it in missing):
+    if len(able) + len(names) < wanted or any(
+        _of_group(case, it.group, [*names, *able]) < it.approvals for it in missing
+    ):
         return (
             f"wants {wanted} approvals of {head} ({demand.why}) by people who neither opened it nor asked for it; {groups}"
             f"policies/changes.yaml lists too few of them; {_way_out(case)}"
