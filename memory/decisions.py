@@ -85,3 +85,9 @@ def record_replay(session: Session, before: str, after: str, result: Mapping[str
     session.add(ReplayRow(before=before, after=after, result=dict(result), at=at))
     session.flush()
     return True
+
+
+def facts_of(session: Session, sha: str) -> Mapping[str, Any] | None:
+    """The facts kept under this hash; None if none are."""
+    row = session.get(FactsRow, sha)
+    return json.loads(row.body) if row else None
