@@ -190,13 +190,9 @@ def test_a_kind_s_own_paths_are_the_only_ones() -> None:
     ],
 )
 def test_a_lane_carries_exactly_what_fulfils_all_its_conditions(lane: Any, world: Any, carried: bool) -> None:
-    fields = {"kinds": (Kind.CHANGE_TEAM,)} | {
-        name: value for name, value in lane.items() if name != "forecast_usd_month_at_most"
-    }
-    made = AutoMerge(**fields)
-    if "forecast_usd_month_at_most" in lane:
-        made = made.model_copy(update={"forecast_usd_month_at_most": lane["forecast_usd_month_at_most"]})
-    change = facts(**CHANGE | {"team": CHANGE["team"].model_copy(update=world)})  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType]
+    made = AutoMerge(kinds=(Kind.CHANGE_TEAM,)).model_copy(update=lane)
+    before = team(tree_before=BEFORE, tree_after=AFTER, spec_before=spec()).model_copy(update=world)
+    change = facts(team=before, reviews=())
     verdict = judged(change, amended(changes={"auto_merge": {"cheap": made}}))
     assert verdict.allowed is carried, verdict.text()
     found = answer(verdict, "approvals")

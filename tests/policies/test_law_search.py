@@ -294,7 +294,7 @@ def test_a_gate_where_one_yes_is_enough_is_found_out(monkeypatch: pytest.MonkeyP
         best = min(children, key=lambda child: list(Outcome).index(child.outcome))
         return Verdict(outcome=best.outcome, rule=rule, reason=best.reason, children=tuple(children))
 
-    strict = [("approvals", people_rules.approvals), ("objections", lambda _case: deny("objections", "no"))]
+    strict = [("approvals", people_rules.approvals), ("objections", ANSWERS["no"])]
     monkeypatch.setattr(evaluating, "combine", one_yes)
     change, law = facts(reviews=()), law_of()
     assert not verdict_of(change, law, strict).allowed
@@ -337,7 +337,7 @@ def small_worlds() -> list[tuple[Facts, Law]]:
         )
     ]
     for change, given_, law in product(SMALL_CHANGES.values(), SMALL_OVERRIDES.values(), lawbooks):
-        base = {"head": HEAD, "reason": "the launch on Monday needs three more teams", "at": NOW - timedelta(hours=1),
+        base: dict[str, Any] = {"head": HEAD, "reason": "the launch on Monday needs three more teams", "at": NOW - timedelta(hours=1),
                 "until": NOW + timedelta(hours=1), "seq": 1, "rules": tuple(name for name, _ in RULES)}  # fmt: skip
         overrides = (Override(**(base | given_)),) if given_ else ()
         found.append((change.model_copy(update={"overrides": overrides}), law))

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from policies.facts import ChangedFile, Kind, Override, Review, Slot
+from policies.facts import ChangedFile, Facts, Kind, Override, Review, Slot
 from policies.kinds import Ground
 from policies.law import AutoMerge, Freeze, From, GroundLaw, KindRate, Law, Liftable, Overrides, Stale
 from tests.policies.cases import (
@@ -177,11 +177,17 @@ _one_file = st.sampled_from(
         for path in ("policies/limits.yaml", "README.md", "meta_teams/devops/x", "mcp_servers/git/x.py")
     ]
 )
+
+
+def _owners_change(**more: Any) -> Facts:
+    return facts(**(_owners | more))
+
+
 #: A person's own change by hand, an agent's change to a living team, and anything at all; with overrides of all sorts.
 overridden = st.one_of(
     st.builds(
-        lambda files, **rest: facts(**(_owners | {"files": files} | rest)),
-        _one_file,
+        _owners_change,
+        files=_one_file,
         overrides=overrides,
         moved_at=_moved,
     ),
