@@ -65,6 +65,7 @@ def check_policies(folder: Path) -> dict[str, Any]:
             f"{kind.value}: {law_.approvals} {'approval' if law_.approvals == 1 else 'approvals'} needed"
             for kind, law_ in law.changes.kinds.items()
         ),
+        *(f"written rule {name}: {rule.then} when {rule.when}" for name, rule in law.rules.rules.items()),
         *(f"merged by themselves: {name} ({', '.join(lane.kinds)})" for name, lane in law.changes.auto_merge.items()),
     ]
     return {"ok": True, "lines": lines}

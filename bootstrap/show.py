@@ -148,7 +148,8 @@ def verdict(console: Console, found: dict[str, Any]) -> None:
     def node(one: dict[str, Any], depth: int) -> None:
         outcome = one["outcome"]
         head = Text(f"{'  ' * depth}{outcome:<15}", style=_OUTCOME_STYLES.get(outcome, ""))
-        console.print(head, plain(f"{one['rule']}: {one['reason']}"), sep="")
+        when = f" (again at {one['retry_at'][:19].replace('T', ' ')} UTC)" if one.get("retry_at") else ""
+        console.print(head, plain(f"{one['rule']}: {one['reason']}{when}"), sep="")
         for child in one.get("children", []):
             node(child, depth + 1)
 

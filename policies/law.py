@@ -20,6 +20,7 @@ from policies.money import Usd
 from policies.overrides import Liftable, Overrides
 from policies.strict_yaml import BadYaml, load
 from policies.watch import Watch
+from policies.written import Rules
 
 __all__ = [
     "Access",
@@ -79,6 +80,8 @@ class Law(Frozen):
     watch: Watch = Watch()
     #: Without the file nobody overrides anything.
     overrides: Overrides = Overrides()
+    #: Rules that people wrote themselves; without the file there are none.
+    rules: Rules = Rules()
 
     @model_validator(mode="after")
     def _only_people_override(self) -> Self:
@@ -98,7 +101,7 @@ _FILES: dict[str, type[Frozen]] = {
     "budgets": Budgets,
 }
 #: What a company founded before there were these files does without.
-_LATER_FILES: dict[str, type[Frozen]] = {"models": ModelsLaw, "watch": Watch, "overrides": Overrides}
+_LATER_FILES: dict[str, type[Frozen]] = {"models": ModelsLaw, "watch": Watch, "overrides": Overrides, "rules": Rules}
 #: Every policy file by its name without `.yaml`, with the type of what it says.
 FILES: dict[str, type[Frozen]] = {**_FILES, **_LATER_FILES}
 

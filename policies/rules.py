@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies import content_rules, law_rules, limit_rules, people_rules, server_rules
+from policies import content_rules, law_rules, limit_rules, people_rules, server_rules, written_rules
 from policies.case import Rule
 
 RULES: tuple[tuple[str, Rule], ...] = (
@@ -27,6 +27,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("forecast", limit_rules.forecast),
     ("freeze", limit_rules.freeze),
     ("stale", limit_rules.stale),
+    ("written", written_rules.written),
     ("objections", people_rules.objections),
     ("approvals", people_rules.approvals),
 )

@@ -33,7 +33,9 @@ def what_if(facts: Facts, law: Law, options: Options, now: datetime) -> Verdict:
     moment = options.at or now
     supposed = _with_reviews(facts, options, moment).model_copy(update={"read_at": moment})
     if options.overridden_by is not None:
-        given = as_override(supposed, law, options.overridden_by, options.reason, moment, NOT_IN_THE_LEDGER)
+        # As long as the law wants a reason to be: that one would be given is part of what is supposed.
+        reason = options.reason.ljust(law.overrides.reason_of_at_least, ".")
+        given = as_override(supposed, law, options.overridden_by, reason, moment, NOT_IN_THE_LEDGER)
         supposed = supposed.model_copy(update={"overrides": (*supposed.overrides, given)})
     return evaluate(supposed, law, moment)
 

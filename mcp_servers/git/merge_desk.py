@@ -218,7 +218,10 @@ class MergeDesk:
         """
         login, port = self._person(person)
         with self._turn:
-            port.approve(number, head, reason)
+            try:
+                port.approve(number, head, reason)
+            except NotAllowed as error:
+                raise NotAllowed(f"{error}. ./elf show {number} says what may be done instead") from error
             detail = {"head": head, "reason": reason[:2000]}
             self._records.word(login, "change.approve", number, "approved", detail)
             return self.merge_if_allowed(number)

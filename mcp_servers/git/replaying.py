@@ -15,6 +15,7 @@ from memory.decisions import Decision
 from memory.session import Database
 from policies.law import Law
 from policies.replay import Past, replay
+from policies.verdict import Outcome
 
 MARKER = "elf-gate-replay"
 #: How many of the latest changes are replayed.
@@ -31,10 +32,12 @@ def replayed(past: list[Decision], before: Law, after: Law) -> dict[str, Any]:
 def replay_once(
     database: Database, repository: Repository, judgement: Judgement, actor: str, now: datetime
 ) -> Mapping[str, Any] | None:
-    """The replay of a readable change to the law, made now or known already; None for every other change."""
+    """The replay of a change to the law that might pass, made now or known already; None for every other change."""
     facts, before = judgement.facts, judgement.law
-    if facts is None or before is None or facts.law is None or facts.law.tree is None or facts.law.problem is not None:
+    if facts is None or before is None or facts.law is None or facts.law.tree is None:
         return None
+    if judgement.verdict.outcome is Outcome.DENY:
+        return None  # an agent's, or one that nobody could read: not worth the company's time
     trees = facts.policy_tree, facts.law.tree
     with database.read() as session:
         known = decisions.replay_of(session, *trees)
