@@ -168,7 +168,7 @@ def test_a_kind_s_own_paths_are_the_only_ones() -> None:
 # ---------------------------------------------------------------- lanes
 
 
-@pytest.mark.rows("F107", "F118")
+@pytest.mark.rows("F107")
 @pytest.mark.parametrize(
     ("lane", "world", "carried"),
     [
