@@ -12,7 +12,7 @@ from mcp_servers.git import facts as reading
 from mcp_servers.git.changes import Change, Review
 from mcp_servers.git.factory import Factory
 from mcp_servers.git.repository import Repository
-from mcp_servers.git.rooms import is_counted, rooms_of, since
+from mcp_servers.git.rooms import MOST_READ_BACK, READ_BACK, is_counted, rooms_of, since
 from memory import changes as remembered
 from memory import ledger, overrides, slots
 from memory.session import Database
@@ -114,6 +114,11 @@ def _override(given: overrides.Given) -> Override:
 
 
 def _slots(session: Session, limits: Limits, now: datetime) -> tuple[Slot, ...]:
+    """All that this law's rates count, and some of what another law's might have."""
+    needed = since(limits, now)
+    rows = slots.taken(session, min(needed, now - READ_BACK))
+    older = [row for row in rows if row.settled_at is not None and row.settled_at <= needed]
+    spared = {row.key for row in older[:-MOST_READ_BACK]}
     return tuple(
         Slot(
             number=row.number,
@@ -122,7 +127,8 @@ def _slots(session: Session, limits: Limits, now: datetime) -> tuple[Slot, ...]:
             kind=Kind(row.scope),
             requester=row.requester,
         )
-        for row in slots.taken(session, since(limits, now))
+        for row in rows
+        if row.key not in spared
     )
 
 

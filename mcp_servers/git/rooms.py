@@ -9,8 +9,10 @@ from memory.slots import Room
 from policies.facts import Kind
 from policies.law import Limits, Rate
 
-#: Slots are read back at least so far, so that a replay under another law's window finds them in the facts.
-_READ_BACK = timedelta(days=32)
+#: Slots are read back so far, so that a replay under another law's window finds them in the facts.
+READ_BACK = timedelta(days=32)
+#: But no more than so many that this law's own rates have no use for.
+MOST_READ_BACK = 500
 
 
 def rooms_of(limits: Limits, kind: Kind, requester: str, now: datetime) -> list[Room]:
@@ -28,10 +30,10 @@ def is_counted(limits: Limits, kind: Kind, requester: str) -> bool:
 
 
 def since(limits: Limits, now: datetime) -> datetime:
-    """How far back consumed slots matter to any rate."""
+    """How far back consumed slots matter to any of the law's rates."""
     rates = [limits.new_teams, *limits.rates.values()]
     cooldowns = [timedelta(seconds=rate.cooldown_seconds or 0) for rate in rates]
-    return min([now - _READ_BACK, *(now - it for it in cooldowns), *(rate.since(now) for rate in rates)])
+    return min([*(now - it for it in cooldowns), *(rate.since(now) for rate in rates)])
 
 
 def _room(name: str, kinds: tuple[Kind, ...], rate: Rate, requester: str, now: datetime) -> Room:

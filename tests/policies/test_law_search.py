@@ -106,6 +106,29 @@ def budget_rose_alone(change: Facts, law: Law) -> bool:
     return rises and verdict_of(change, law).allowed and not people_who_agreed(change, law)
 
 
+def unevaluated(change: Facts, law: Law) -> bool:
+    """Merged though the branch, or main, is not where the facts are from."""
+    moved = change.head != change.head_in_repository or change.base != change.base_in_repository
+    return moved and verdict_of(change, law).allowed
+
+
+def judge_changed(change: Facts, law: Law) -> bool:
+    """An agent's change outside teams/ and the catalogue that is not refused."""
+    person = change.author.casefold() in {name.casefold() for name in law.changes.people}
+    outside = any(ground_of(it.path) is Ground.CONSTITUTION for it in change.files)
+    return not person and outside and verdict_of(change, law).outcome is not Outcome.DENY
+
+
+def no_became_yes(change: Facts, law: Law) -> bool:
+    """Not allowed, and allowed once an approval is taken away."""
+    if verdict_of(change, law).allowed:
+        return False
+    fewer = (
+        change.reviews[:at] + change.reviews[at + 1 :] for at, it in enumerate(change.reviews) if it.state == "approved"
+    )
+    return any(verdict_of(change.model_copy(update={"reviews": reviews}), law).allowed for reviews in fewer)
+
+
 def wider_by(part: str, field: str) -> Broken:
     """Allowed with the restriction, and not without it."""
 
@@ -124,6 +147,9 @@ INVARIANTS: dict[str, Broken] = {
     "nobody overrides the approval of another's change": own_approval_for_another,
     "the constitution never changes without a person": constitution_alone,
     "budgets never rise without a person": budget_rose_alone,
+    "no unevaluated commit is merged": unevaluated,
+    "an agent cannot change what judges it": judge_changed,
+    "removing an approval never turns no into yes": no_became_yes,
     "a freeze never widens": wider_by("limits", "freeze"),
     "staleness never widens": wider_by("limits", "stale"),
     "a rate never widens": wider_by("limits", "rates"),
@@ -186,6 +212,10 @@ def zone_instead_of_kind(case: Case) -> Verdict | None:
     return people_rules.approvals(case)
 
 
+def at_most_one(case: Case) -> Verdict | None:
+    return deny("alone", "too many agree") if len(case.approvals) > 1 else None
+
+
 def plant(monkeypatch: pytest.MonkeyPatch, hole: str) -> None:
     match hole:
         case "an override lifts any rule it names":
@@ -198,6 +228,14 @@ def plant(monkeypatch: pytest.MonkeyPatch, hole: str) -> None:
                 "LIFTS",
                 MappingProxyType({**lifting.LIFTS, "rerender": Liftable.LIMITS, "paths": Liftable.LIMITS}),
             )
+        case "waiting is always soft":
+            monkeypatch.setattr(lifting, "LIFTS", MappingProxyType({**lifting.LIFTS, "fresh": Liftable.LIMITS}))
+        case "authority is not asked":
+            rules = tuple((name, rule) for name, rule in RULES if name != "authority")
+            monkeypatch.setattr(verdict_of, "__defaults__", (rules,))
+        case "two approvals are suspicious":
+            rules = (*RULES, ("alone", at_most_one))
+            monkeypatch.setattr(verdict_of, "__defaults__", (rules,))
         case "an agent's override counts":
             monkeypatch.setattr(Case, "_stands", whoever)
         case "an override outlives its commit":
@@ -224,6 +262,9 @@ HOLES = {
     "a no can be lifted": "an override lifts only what the law lists, and never a no",
     "an agent's override counts": "an override that does not count changes nothing",
     "an override outlives its commit": "an override that does not count changes nothing",
+    "waiting is always soft": "no unevaluated commit is merged",
+    "authority is not asked": "an agent cannot change what judges it",
+    "two approvals are suspicious": "removing an approval never turns no into yes",
     "own approval without being alone": "nobody overrides the approval of another's change",
     "meta-teams are teams": "the constitution never changes without a person",
     "nobody looks at the budget": "budgets never rise without a person",
@@ -324,6 +365,7 @@ SMALL_CHANGES: dict[str, Facts] = {
     ),
     "agent's law": facts(team=None, files=files("policies/limits.yaml"), reviews=(approval(),)),
     "full": facts(slots=tuple(Slot(number=n, state="consumed", at=NOW - timedelta(hours=2)) for n in range(1, 6))),
+    "approved twice": facts(reviews=(approval(), approval(at=NOW + timedelta(minutes=1)))),
     "budget up": facts(team=team(tree_before=BEFORE, spec_before=spec(daily_budget_usd_micro=1)), reviews=()),
 }
 
@@ -354,6 +396,6 @@ def test_in_every_small_world_every_invariant_holds_and_an_override_does_what_it
         if kind_of(change) is Kind.LAW and change.author == "elf-devops":
             assert verdict_of(change, law).outcome is Outcome.DENY
         passed += verdict_of(change, law).allowed and not verdict_of(without_overrides(change), law).allowed
-    assert len(worlds) == 10 * 7 * 24
+    assert len(worlds) == 11 * 7 * 24
     assert passed > 10, "no override lifted anything: the worlds prove nothing"
     assert auto_merge.lane_of(Case(facts(), law_of(), NOW)) is None
