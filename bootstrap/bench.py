@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
+from bootstrap.bench_law import measure as measure_law
 from bootstrap.bench_models import measure as measure_models
 from bootstrap.demo.stage import Stage, throw_away_company, wait_for
 from bootstrap.demo.story import play
@@ -49,6 +50,7 @@ def measure(settings: Settings, *, teams: int, as_json: bool, console: Console) 
         throw_away_company(replace(settings, checkout=crowded), quiet) as stage,
     ):
         figures += _crowd(stage, teams)
+    figures += measure_law(settings.checkout)
     for _ in range(3):
         figures += measure_models()
     began = time.monotonic()

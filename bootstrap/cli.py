@@ -296,6 +296,23 @@ def reject(
     _print(_company().post(f"/changes/{number}/reject", {"why": _whole(why)}), as_json, pages.decided)
 
 
+@app.command()
+def override(
+    number: int,
+    why: Annotated[str, typer.Option(help="The reason; the ledger keeps it.")],
+    hours: Annotated[
+        float | None, typer.Option(min=0.01, help="How long it lasts; as long as the law allows, if not given.")
+    ] = None,
+    head: Annotated[
+        str, typer.Option(help="The commit you looked at, or its first digits; refused if another one is there by now.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Lift what the law lets you lift of a change, for one commit and a while, with a reason. Never a refusal."""
+    found = _company().post(f"/changes/{number}/override", {"head": head, "why": _whole(why), "hours": hours})
+    _print(found, as_json, pages.decided)
+
+
 # --- trust, but look ---
 
 
@@ -352,6 +369,55 @@ def policy_check(
 def policy_explain(number: int, as_json: Json = False) -> None:
     """Why a change may or may not pass: the verdict, reason by reason."""
     _print(_company().get(f"/changes/{number}"), as_json, pages.verdict)
+
+
+@policy_app.command("what-if")
+def policy_what_if(
+    number: int,
+    approved_by: Annotated[list[str] | None, typer.Option(help="Suppose this person approved it; repeatable.")] = None,
+    words: Annotated[str, typer.Option(help="What the supposed approvals say.")] = "",
+    without: Annotated[list[str] | None, typer.Option(help="Suppose this person had said nothing; repeatable.")] = None,
+    override_by: Annotated[str | None, typer.Option("--override", help="Suppose this person overrode it.")] = None,
+    at: Annotated[str, typer.Option(help="Suppose it is this moment, such as 2026-12-01T08:00:00Z.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What the gate would say of a change if …; nothing is written."""
+    body = {"approved_by": approved_by or [], "words": words, "without": without or [], "override_by": override_by}
+    found = _company().post(f"/changes/{number}/what-if", body | ({"at": _moment(at)} if at else {}))
+    _print(found, as_json, pages.what_if)
+
+
+@policy_app.command("simulate")
+def policy_simulate(
+    policy: Annotated[Path, typer.Option(help="The folder of policy files to try in the place of main's.")],
+    since: Annotated[str, typer.Option(help="Only decisions since this day or moment, such as 2026-11-01.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Which past decisions would have turned out otherwise under other policy files."""
+    from bootstrap.policy import policy_texts
+
+    body: dict[str, Any] = {"files": policy_texts(policy)}
+    found = _company().post("/policy/simulate", body | ({"since": _moment(since)} if since else {}))
+    _print(found, as_json, pages.replay)
+
+
+@policy_app.command("schemas")
+def policy_schemas(as_json: Json = False) -> None:
+    """Write the JSON Schemas of the policy files anew (policies/schemas), for editors that complete and check."""
+    from bootstrap.policy import write_schemas
+
+    _print(write_schemas(_settings().checkout / "policies"), as_json, pages.policy)
+
+
+def _moment(text: str) -> str:
+    """A day or a moment, in UTC unless it says otherwise."""
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        _stop(f"'{text[:40]}' is no moment; write 2026-11-01 or 2026-11-01T08:00:00Z", 2)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
 
 
 @gateway_app.command("servers")

@@ -112,6 +112,31 @@ def change(console: Console, found: dict[str, Any]) -> None:
         console.print(f"  {file['status']} {file['path']}", markup=False)
     console.print()
     verdict(console, found)
+    if found.get("replay"):
+        console.print()
+        replay(console, found["replay"])
+
+
+def what_if(console: Console, found: dict[str, Any]) -> None:
+    console.print(plain(f"#{found['number']}, supposed: {'; '.join(found['supposed'])}", "bold"))
+    verdict(console, found)
+
+
+def replay(console: Console, found: dict[str, Any]) -> None:
+    """Which past decisions another law would turn."""
+    turned, untold = found["turned"], found["untold"]
+    console.print(f"Under this law, {len(turned)} of {found['decisions']} past decisions would turn out otherwise.")
+    if untold:
+        console.print(f"{untold} cannot be replayed: the facts they were made by were not kept.", style="dim")
+    if not turned:
+        return
+    table = _table("no", "judged", "of", "this law", "the new one", "why")
+    for one in turned:
+        outcomes = [Text(one[name], style=_OUTCOME_STYLES.get(one[name], "")) for name in ("before", "after")]
+        table.add_row(
+            f"#{one['number']}", one["at"], plain(f"{one['kind']} {one['about']}"), *outcomes, plain(one["why"])
+        )
+    console.print(table)
 
 
 def verdict(console: Console, found: dict[str, Any]) -> None:
@@ -123,7 +148,8 @@ def verdict(console: Console, found: dict[str, Any]) -> None:
     def node(one: dict[str, Any], depth: int) -> None:
         outcome = one["outcome"]
         head = Text(f"{'  ' * depth}{outcome:<15}", style=_OUTCOME_STYLES.get(outcome, ""))
-        console.print(head, plain(f"{one['rule']}: {one['reason']}"), sep="")
+        when = f" (again at {one['retry_at'][:19].replace('T', ' ')} UTC)" if one.get("retry_at") else ""
+        console.print(head, plain(f"{one['rule']}: {one['reason']}{when}"), sep="")
         for child in one.get("children", []):
             node(child, depth + 1)
 

@@ -20,6 +20,7 @@ from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
 from bootstrap.office.describe import Teams
 from bootstrap.office.gateway_api import gateway_api
+from bootstrap.office.law_desk import LawDesk
 from bootstrap.office.office import Office
 from bootstrap.office.spending import Spending
 from bootstrap.places import OWNER, REPO, account_of
@@ -332,6 +333,7 @@ class _Assembly:
             now=self.now,
             health=self.monitor.report,
             spending=self.spending,
+            law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
         )
 
     @cached_property

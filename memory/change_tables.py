@@ -35,19 +35,22 @@ class IntentRow(Base):
 
 
 class SlotRow(Base):
-    """A place among the new teams a window has room for: reserved with the intent, consumed by the merge, or released."""
+    """A place among the changes a window has room for: reserved with the intent, consumed by the merge, or released."""
 
     __tablename__ = "rate_slots"
     __table_args__ = (Index("ix_rate_slots_scope_state", "scope", "state"),)
 
     #: The intent's key, or `change:<number>` for a pull request without one.
     key: Mapped[str] = mapped_column(String(120), primary_key=True)
+    #: The kind of change.
     scope: Mapped[str] = mapped_column(String(40))
     state: Mapped[str] = mapped_column(String(20))
     reserved_at: Mapped[datetime]
     #: When it was consumed or released.
     settled_at: Mapped[datetime | None]
     number: Mapped[int | None] = mapped_column(Integer, index=True)
+    #: Who asked for the change; None in rows from before this was written down.
+    requester: Mapped[str | None] = mapped_column(String(120))
 
 
 class ScopeRow(Base):
@@ -73,6 +76,30 @@ class VerdictRow(Base):
     kind: Mapped[str] = mapped_column(String(20))
     outcome: Mapped[str] = mapped_column(String(20))
     verdict: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+    #: The facts it was judged by (`facts`), and the ledger's last row when they were read. None in rows from before these were kept.
+    facts_sha: Mapped[str | None] = mapped_column(String(64))
+    ledger_seq: Mapped[int | None] = mapped_column(Integer)
+
+
+class FactsRow(Base):
+    """The facts of a verdict, by the hash of their text: what a replay under another law judges again."""
+
+    __tablename__ = "facts"
+
+    sha: Mapped[str] = mapped_column(String(64), primary_key=True)
+    #: Canonical JSON, as hashed.
+    body: Mapped[str] = mapped_column(Text)
+
+
+class ReplayRow(Base):
+    """Which past decisions one law would turn, put in the place of another. Both are trees of `policies/`."""
+
+    __tablename__ = "replays"
+
+    before: Mapped[str] = mapped_column(String(40), primary_key=True)
+    after: Mapped[str] = mapped_column(String(40), primary_key=True)
+    result: Mapped[dict[str, Any]]
     at: Mapped[datetime]
 
 

@@ -137,6 +137,9 @@ class Judged:
     outcome: str
     verdict: Mapping[str, Any]
     at: datetime
+    #: The hash of the facts it was judged by, and the ledger's last row when they were read.
+    facts_sha: str | None = None
+    ledger_seq: int | None = None
 
 
 def record_verdict(session: Session, judged: Judged) -> bool:
@@ -147,6 +150,12 @@ def record_verdict(session: Session, judged: Judged) -> bool:
     session.add(VerdictRow(**{**judged.__dict__, "verdict": dict(judged.verdict)}))
     session.flush()
     return True
+
+
+def first_judged(session: Session, number: int, head: str) -> datetime | None:
+    """When this head of the change was first judged; None if it never was."""
+    of = (VerdictRow.number == number, VerdictRow.head == head)
+    return session.scalars(select(VerdictRow.at).where(*of).order_by(VerdictRow.id).limit(1)).first()
 
 
 def last_verdict(session: Session, number: int) -> Judged | None:
@@ -194,8 +203,9 @@ def record_end(session: Session, end: End) -> bool:
     if known is not None and (known.end == end.end or known.end == "merged"):
         return False
     session.merge(ChangeEndRow(**end.__dict__))
-    if end.end == "merged" and end.kind == "new_team":
-        slots.consume(session, end.number, end.at)
+    if end.end == "merged":
+        asked = intent_of(session, end.number)
+        slots.consume(session, end.number, end.kind, asked.requester if asked else None, end.at)
     else:
         slots.release(session, end.number, end.at)
     session.flush()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
-from policies.facts import Facts, Kind, Review, ServerFacts, TeamFacts
-from policies.kinds import kind_of
-from policies.law import Explicit, Law
+from policies.facts import Facts, Kind, Override, Review, ServerFacts, TeamFacts
+from policies.kinds import Ground, ground_of, kind_of
+from policies.law import Explicit, Law, Liftable
 from policies.verdict import Verdict
 
 TEAM_KINDS = frozenset({Kind.NEW_TEAM, Kind.CHANGE_TEAM, Kind.RETIRE_TEAM, Kind.ROLLBACK_TEAM})
@@ -44,6 +44,19 @@ class Case:
         return self.facts.server if self.kind in SERVER_KINDS else None
 
     @cached_property
+    def grounds(self) -> frozenset[Ground]:
+        """The parts of the repository it touches. Touching nothing is not harmless: that counts as constitution."""
+        return frozenset(ground_of(file.path) for file in self.facts.files) or frozenset({Ground.CONSTITUTION})
+
+    @cached_property
+    def budget_rises(self) -> bool:
+        """Whether a living team's daily budget would be higher than before, or nobody can say that it would not."""
+        if self.team is None or self.team.tree_before is None or self.team.tree_after is None:
+            return False
+        before, after = self.team.spec_before, self.team.spec_after
+        return before is None or after is None or after.daily_budget_usd_micro > before.daily_budget_usd_micro
+
+    @cached_property
     def approvals(self) -> tuple[Review, ...]:
         """The approvals that count: of exactly the head, not taken back, not by author or requester; oldest first."""
         counted: list[Review] = []
@@ -70,6 +83,32 @@ class Case:
         """A listed person who neither opened the change nor had it opened."""
         mine = {self.facts.author.casefold(), self.facts.requester.casefold().removeprefix("person:")}
         return self.law.changes.is_person(login) and login.casefold() not in mine
+
+    def override(self, rule: str, what: Liftable) -> Override | None:
+        """The standing override of this rule, if the law lets this be lifted: of this very head, in time, with a reason."""
+        law = self.law.overrides
+        if what not in law.liftable:
+            return None
+        return next((it for it in self.facts.overrides if rule in it.rules and self._stands(it)), None)
+
+    def _stands(self, it: Override) -> bool:
+        law = self.law.overrides
+        by_right = law.names(it.who) and self.law.changes.is_person(it.who) and it.head == self.facts.head
+        in_time = it.at <= self.now < it.until and it.until - it.at <= timedelta(hours=law.at_most_hours)
+        return by_right and in_time and len(it.reason.strip()) >= law.reason_of_at_least
+
+    @cached_property
+    def own_approval(self) -> Override | None:
+        """The override that stands for an approval of a change which its own author alone could approve.
+
+        Only where the law lists one person, and that person made and asked for the change with their own hands.
+        """
+        author = self.facts.author.casefold()
+        mine = self.facts.requester.casefold().removeprefix("person:") == author
+        if {name.casefold() for name in self.law.changes.people} != {author} or not mine:
+            return None
+        found = self.override("approvals", Liftable.OWN_APPROVAL)
+        return found if found is not None and found.who.casefold() == author else None
 
     def said(self, explicit: Explicit | None) -> str | None:
         """The reason somebody gave with these words in an approval that counts; None if nobody did."""

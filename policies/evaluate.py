@@ -8,6 +8,7 @@ from datetime import datetime
 from policies.case import Case, Rule
 from policies.facts import Facts
 from policies.law import Law
+from policies.lifting import lifted
 from policies.rules import RULES
 from policies.verdict import Verdict, combine, deny
 
@@ -16,7 +17,7 @@ def evaluate(facts: Facts, law: Law, now: datetime, rules: Sequence[tuple[str, R
     """What may become of the change, with every rule's answer as a child. Never raises: a rule that does, denies."""
     case = Case(facts, law, now)
     answers = [_answer(name, rule, case) for name, rule in rules]
-    return combine("gate", [answer for answer in answers if answer is not None])
+    return combine("gate", [lifted(answer, case) for answer in answers if answer is not None])
 
 
 def refused(why: str) -> Verdict:

@@ -134,13 +134,41 @@ class Review(Frozen):
 
 
 class Slot(Frozen):
-    """A place among the new teams a window has room for."""
+    """A place among the changes that a window has room for."""
 
     #: The change it belongs to; None while its pull request is not open yet.
     number: int | None
     state: Literal["reserved", "consumed"]
     #: When it was reserved or, once merged, consumed.
     at: datetime
+    kind: Kind = Kind.NEW_TEAM
+    #: Who asked for that change; None where nobody wrote it down.
+    requester: str | None = None
+
+
+class Override(Frozen):
+    """A person's word, given in the office and written in the ledger, that some rules need not hold for one commit."""
+
+    #: The person's login.
+    who: str
+    #: The commit it is of.
+    head: str
+    #: The rules that stood in the way then, and that it is meant for.
+    rules: tuple[str, ...]
+    reason: str
+    at: datetime
+    until: datetime
+    #: The ledger's row that holds it.
+    seq: int
+
+
+class LawFacts(Frozen):
+    """The policy files as the merge would leave them, for a change that touches them."""
+
+    #: Git tree of policies/ after the merge; None if it goes away.
+    tree: str | None = None
+    #: Why they cannot be read; None if they can.
+    problem: str | None = None
 
 
 class Facts(Frozen):
@@ -172,8 +200,13 @@ class Facts(Frozen):
     #: None where the change touches no team and no report.
     reports: ReportsFacts | None = None
     reviews: tuple[Review, ...] = ()
-    #: New teams reserved or merged, other changes' and this one's. The seed's are not in it.
+    #: Changes of counted kinds reserved or merged, other changes' and this one's. The seed's are not in it.
     slots: tuple[Slot, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    #: Of a change that touches policies/; None for every other one.
+    law: LawFacts | None = None
+    #: When somebody last did something to it (opened, pushed, reviewed, overrode); None if nobody can say.
+    moved_at: datetime | None = None
     #: Open changes of the same requester that are older than this one.
     open_before: int = 0
     read_at: datetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from policies.facts import Facts, Kind
 
@@ -14,6 +15,25 @@ TEAM_ZONES = frozenset({"teams", "meta_teams"})
 REPORTS = "reports/"
 #: Folders beside the teams that are no team's: not a matter of policy, or an agent's reach would be.
 PLATFORM_FOLDERS = frozenset({("teams", "runtime"), ("teams", "catalog"), ("meta_teams", "delivery")})
+
+
+class Ground(StrEnum):
+    """What a path belongs to, as far as trust goes."""
+
+    #: Whatever judges, holds keys or runs teams: everything that is not one of the other two.
+    CONSTITUTION = "constitution"
+    TEAMS = "teams"
+    CATALOGUE = "catalogue"
+
+
+def ground_of(path: str) -> Ground:
+    """The ground a path lies on. The company's own teams (meta_teams) are constitution; what parents know of teams is the teams'."""
+    if server_folder(path) is not None:
+        return Ground.CATALOGUE
+    if is_report(path):
+        return Ground.TEAMS
+    team = team_folder(path)
+    return Ground.TEAMS if team is not None and team[0] == "teams" else Ground.CONSTITUTION
 
 
 def team_folder(path: str) -> tuple[str, str] | None:

@@ -6,113 +6,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Self, TypeVar
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from policies.access import Access
 from policies.budgets import Budgets
-from policies.facts import Frozen, Kind
+from policies.changes import AutoMerge, Changes, From, GroundLaw, KindLaw
+from policies.facts import Frozen
+from policies.limits import Explicit, Freeze, KindRate, Limits, Rate, Sizes, Stale
 from policies.models import ModelsLaw
 from policies.money import Usd
+from policies.overrides import Liftable, Overrides
 from policies.strict_yaml import BadYaml, load
 from policies.watch import Watch
+from policies.written import Rules
 
 __all__ = [
     "Access",
+    "AutoMerge",
     "BadLaw",
     "Budgets",
     "Changes",
     "Costs",
     "Explicit",
+    "Freeze",
+    "From",
+    "GroundLaw",
     "KindLaw",
+    "KindRate",
     "Law",
+    "Liftable",
     "Limits",
     "ModelsLaw",
-    "NewTeams",
+    "Overrides",
+    "Rate",
+    "Sizes",
+    "Stale",
     "Usd",
     "Watch",
 ]
 
 FOLDER = "policies"
 
-Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$")]
-Count = Annotated[int, Field(ge=0, strict=True)]
-Zone = Literal["teams", "meta_teams", "policies", "catalog", "."]
-"""A folder at the top of the repository; `catalog` is the folders in mcp_servers/catalog, `.` is everything."""
-
 
 class BadLaw(ValueError):
     """A policy file that is missing, unreadable, or says what it cannot mean. The gate then denies everything."""
-
-
-class KindLaw(Frozen):
-    """Who may propose a kind of change, where, and how many people must have approved it."""
-
-    #: Agents never reach beyond `teams` and `catalog`, whatever anybody writes here: that is not a matter of policy.
-    agents_in: tuple[Literal["teams", "catalog"], ...]
-    people_in: tuple[Zone, ...]
-    approvals: Count
-
-
-class Changes(Frozen):
-    """`changes.yaml`"""
-
-    people: tuple[Login, ...] = Field(min_length=1)
-    agents: tuple[Login, ...]
-    target: str = "main"
-    agents_branches: str = Field(default="auto/", min_length=1)
-    kinds: dict[Kind, KindLaw]
-    #: Team name -> the only zone it may live in.
-    reserved_names: dict[str, Literal["teams", "meta_teams"]] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        if both := {name.casefold() for name in self.people} & {name.casefold() for name in self.agents}:
-            raise ValueError(f"both a person and an agent: {', '.join(sorted(both))}; list each login once")
-        for kind in (Kind.LAW, Kind.PLATFORM, Kind.MIXED):
-            if kind in self.kinds and not self.kinds[kind].approvals:
-                raise ValueError(f"kinds.{kind}.approvals: the constitution wants a second person; write 1 or more")
-            if kind in self.kinds and self.kinds[kind].agents_in:
-                raise ValueError(f"kinds.{kind}.agents_in: agents may not change what judges them; write []")
-        return self
-
-    def is_person(self, login: str) -> bool:
-        return login.casefold() in {name.casefold() for name in self.people}
-
-
-class Explicit(Frozen):
-    """Words an approving person writes to allow what is otherwise too much, followed by the reason."""
-
-    words: str = Field(min_length=3)
-    reason_of_at_least: Count = 10
-
-
-class NewTeams(Frozen):
-    """How fast the company may grow."""
-
-    at_most: Count | None = None
-    in_hours: int = Field(default=24, gt=0)
-    cooldown_seconds: Count | None = None
-    #: Requesters whose teams are not counted; only the kernel itself can be one.
-    exempt: tuple[Annotated[str, StringConstraints(pattern=r"^kernel:[a-z-]+$")], ...] = ()
-    lifted_by: Explicit | None = None
-
-
-class Sizes(Frozen):
-    """How large an agent's change may be. Bytes."""
-
-    files: Count | None = None
-    file_bytes: Count | None = None
-    total_bytes: Count | None = None
-
-
-class Limits(Frozen):
-    """`limits.yaml`"""
-
-    new_teams: NewTeams = NewTeams()
-    open_changes_per_requester: Count | None = None
-    agents_change: Sizes = Sizes()
 
 
 class Costs(Frozen):
@@ -122,6 +61,8 @@ class Costs(Frozen):
     daily_budget_usd: Usd | None = None
     #: Above it, a team's forecast for a month wants the explicit words.
     forecast_usd_month: Usd | None = None
+    #: Above it, nobody's words help: the team has to become cheaper, or this number another one.
+    refused_above_usd_month: Usd | None = None
     accepted_by: Explicit
 
 
@@ -137,9 +78,32 @@ class Law(Frozen):
     models: ModelsLaw = ModelsLaw()
     #: So does what is watched.
     watch: Watch = Watch()
+    #: Without the file nobody overrides anything.
+    overrides: Overrides = Overrides()
+    #: Rules that people wrote themselves; without the file there are none.
+    rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _only_people_override(self) -> Self:
+        for login in self.overrides.by:
+            if not self.changes.is_person(login):
+                raise ValueError(f"overrides.yaml: by: {login} is not among the people of changes.yaml")
+        return self
 
 
 _Part = TypeVar("_Part", bound=Frozen)
+
+_FILES: dict[str, type[Frozen]] = {
+    "changes": Changes,
+    "limits": Limits,
+    "costs": Costs,
+    "access": Access,
+    "budgets": Budgets,
+}
+#: What a company founded before there were these files does without.
+_LATER_FILES: dict[str, type[Frozen]] = {"models": ModelsLaw, "watch": Watch, "overrides": Overrides, "rules": Rules}
+#: Every policy file by its name without `.yaml`, with the type of what it says.
+FILES: dict[str, type[Frozen]] = {**_FILES, **_LATER_FILES}
 
 
 def read(files: Mapping[str, bytes]) -> Law:
@@ -152,15 +116,13 @@ def read(files: Mapping[str, bytes]) -> Law:
         raise BadLaw(
             f"policies/{strangers[0][:80]}: no such policy file is known; remove it, or put its lines where they belong"
         )
-    return Law(
-        changes=_part(texts, "changes", Changes),
-        limits=_part(texts, "limits", Limits),
-        costs=_part(texts, "costs", Costs),
-        access=_part(texts, "access", Access),
-        budgets=_part(texts, "budgets", Budgets),
-        models=_part(texts, "models", ModelsLaw) if "models.yaml" in texts else ModelsLaw(),
-        watch=_part(texts, "watch", Watch) if "watch.yaml" in texts else Watch(),
-    )
+    parts: dict[str, Frozen] = {name: _part(texts, name, model) for name, model in _FILES.items()}
+    parts |= {name: _part(texts, name, model) for name, model in _LATER_FILES.items() if f"{name}.yaml" in texts}
+    try:
+        return Law.model_validate(parts)
+    except ValidationError as error:
+        said = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        raise BadLaw(f"policies/{said.removeprefix('Value error, ')}") from error
 
 
 def _part(texts: Mapping[str, bytes], name: str, model: type[_Part]) -> _Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from policies.facts import MICRO
 
@@ -33,5 +33,11 @@ def dollars(micro: int) -> str:
     return f"${cents // 100}.{cents % 100:02d}" if not rest else f"${Decimal(micro) / MICRO}"
 
 
-Usd = Annotated[int, BeforeValidator(usd_micro)]
+Usd = Annotated[
+    int,
+    BeforeValidator(usd_micro),
+    WithJsonSchema(
+        {"type": "number", "minimum": 0, "maximum": MOST_USD, "description": "US dollars"}, mode="validation"
+    ),
+]
 """An amount that is dollars in a policy file and micro-dollars in the model."""

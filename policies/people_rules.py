@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from policies import auto_merge
 from policies.case import Case
 from policies.facts import Kind
-from policies.kinds import is_report, zone_of
-from policies.verdict import Verdict, allow, deny, needs_approval, shown
+from policies.kinds import LAW_FOLDER, Ground, is_report, zone_of
+from policies.law import From, Liftable
+from policies.patterns import matches
+from policies.verdict import Verdict, allow, deny, listed, needs_approval, shown
 
 
 def authority(case: Case) -> Verdict:
@@ -13,7 +19,7 @@ def authority(case: Case) -> Verdict:
     who = f"{'the person' if case.by_person else 'the agent'} {shown(case.facts.author)}"
     law = case.law.changes.kinds.get(case.kind)
     files = [file.path for file in case.facts.files if not (case.team and is_report(file.path))]
-    if case.kind is Kind.MIXED and any(path.startswith("policies/") for path in files):
+    if case.kind is Kind.MIXED and any(path.startswith(LAW_FOLDER) for path in files):
         return deny("authority", "it changes policies/ and something else; law travels alone: split it")
     if law is None and not case.by_person:
         return deny("authority", f"policies/changes.yaml does not let agents propose a {case.kind} change")
@@ -25,29 +31,87 @@ def authority(case: Case) -> Verdict:
         where = ", ".join(f"{zone}/" for zone in zones) or "nowhere"
         touched = shown(outside[0] if outside else files[0]) if files else "nothing"
         return deny("authority", f"{who} may propose a {case.kind} change in: {where}; this one touches {touched}")
+    patterns = law.only_paths
+    if patterns is not None and (odd := [it for it in files if not any(matches(one, it) for one in patterns)]):
+        return deny(
+            "authority",
+            f"not among the paths a {case.kind} change may touch (kinds.{case.kind}.only_paths): {listed(odd)}",
+        )
     return allow("authority", f"{who} may propose a {case.kind} change here")
 
 
+@dataclass(frozen=True)
+class Demand:
+    """Who has to agree to a change: so many people, among them so many of each group, and why."""
+
+    approvals: int
+    groups: tuple[From, ...]
+    why: str
+
+
+def demanded(case: Case) -> Demand:
+    """What the law demands of this change. A lane of auto_merge waives what its kind demands, and nothing else."""
+    law, lane = case.law.changes.kinds.get(case.kind), auto_merge.lane_of(case)
+    count, why = (1 if law is None else law.approvals), f"a {case.kind} change"
+    groups = () if law is None else law.approvals_from
+    if lane is not None:
+        count, groups, why = 0, (), f"auto_merge.{lane}"
+    for ground in sorted(case.grounds & set(case.law.changes.zones)):
+        zone = case.law.changes.zones[ground]
+        groups += zone.approvals_from
+        if zone.approvals > count:
+            count, why = zone.approvals, f"zones.{ground}"
+    if not count and Ground.CONSTITUTION in case.grounds:
+        count, why = 1, "the constitution never changes without a person"
+    if not count and case.budget_rises:
+        count, why = 1, "a budget never rises without a person"
+    return Demand(count, groups, why)
+
+
 def approvals(case: Case) -> Verdict:
-    """Enough people approved exactly this commit. A kind the law does not speak of wants one."""
-    law = case.law.changes.kinds.get(case.kind)
-    wanted = 1 if law is None else law.approvals
-    names = case.approvers
-    if len(names) >= wanted:
-        by = f", by {', '.join(names)}" if names else ""
-        return allow("approvals", f"{len(names)} of {wanted} approvals of {case.facts.head[:12]}{by}")
+    """Enough people approved exactly this commit, and enough of each group. A kind the law does not speak of wants one."""
+    demand = demanded(case)
+    names, own = case.approvers, case.own_approval
+    if own is not None:
+        names = (*names, own.who)
+    by = f", by {', '.join(names)}" if names else ""
+    lifted = (
+        f"; the author's own, by override until {own.until:%Y-%m-%d %H:%M} UTC: {shown(own.reason, 200)}" if own else ""
+    )
+    lane = f" ({demand.why})" if demand.why.startswith("auto_merge.") else ""
+    count = f"{len(names)} of {demand.approvals} approvals of {case.facts.head[:12]}{by}{lane}{lifted}"
+    missing = [it for it in demand.groups if _of_group(case, it.group, names) < it.approvals]
+    if len(names) >= demand.approvals and not missing:
+        return allow("approvals", count)
+    return needs_approval("approvals", _what_is_missing(case, demand, names, missing))
+
+
+def _of_group(case: Case, group: str, names: Sequence[str]) -> int:
+    members = {name.casefold() for name in case.law.changes.groups.get(group, ())}
+    return len({name.casefold() for name in names} & members)
+
+
+def _what_is_missing(case: Case, demand: Demand, names: Sequence[str], missing: Sequence[From]) -> str:
+    head, wanted = case.facts.head[:12], demand.approvals
     said_yes = {name.casefold() for name in names}
     able = [it for it in case.law.changes.people if case.may_approve(it) and it.casefold() not in said_yes]
-    if len(able) + len(names) < wanted:
-        return needs_approval(
-            "approvals",
-            f"wants {wanted} approvals of {case.facts.head[:12]} by people who neither opened it nor asked for it, and "
-            "policies/changes.yaml lists too few of them; a second person has to be added there",
+    groups = "".join(f"{it.approvals} of them by the group {it.group}; " for it in missing)
+    if len(able) + len(names) < wanted or any(
+        _of_group(case, it.group, [*names, *able]) < it.approvals for it in missing
+    ):
+        return (
+            f"wants {wanted} approvals of {head} ({demand.why}) by people who neither opened it nor asked for it; {groups}"
+            f"policies/changes.yaml lists too few of them; {_way_out(case)}"
         )
-    return needs_approval(
-        "approvals",
-        f"{len(names)} of {wanted} approvals of {case.facts.head[:12]}; {_ignored(case)}may approve: {', '.join(able)}",
-    )
+    return f"{len(names)} of {wanted} approvals of {head}; {groups}{_ignored(case)}may approve: {', '.join(able)}"
+
+
+def _way_out(case: Case) -> str:
+    """A company of one person has one way: that person's override."""
+    law, people = case.law.overrides, case.law.changes.people
+    if Liftable.OWN_APPROVAL in law.liftable and len(people) == 1 and law.names(people[0]) and case.by_person:
+        return f'{people[0]} may override that: elf override {case.facts.number} --why "..."'
+    return "a second person has to be added there"
 
 
 def _ignored(case: Case) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies import content_rules, limit_rules, people_rules, server_rules
+from policies import content_rules, law_rules, limit_rules, people_rules, server_rules, written_rules
 from policies.case import Rule
 
 RULES: tuple[tuple[str, Rule], ...] = (
@@ -17,13 +17,18 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("reports", content_rules.reports),
     ("free_name", content_rules.free_name),
     ("tools", content_rules.tools),
+    ("law_readable", law_rules.law_readable),
     ("server_spec", server_rules.server_spec),
     ("server_rerender", server_rules.server_rerender),
     ("new_teams", limit_rules.new_teams),
     ("cooldown", limit_rules.cooldown),
+    ("rates", limit_rules.rates),
     ("open_changes", limit_rules.open_changes),
     ("daily_budget", limit_rules.daily_budget),
     ("forecast", limit_rules.forecast),
+    ("freeze", limit_rules.freeze),
+    ("stale", limit_rules.stale),
+    ("written", written_rules.written),
     ("objections", people_rules.objections),
     ("approvals", people_rules.approvals),
 )

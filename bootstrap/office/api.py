@@ -17,6 +17,8 @@ from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.git.changes import ChangesError, UnknownChange
 from memory.session import Unwritable
+from policies.law import BadLaw
+from policies.simulated import Options
 from teams.messages import MAX_TEXT, Text
 from teams.runtime.gateway_client import GatewayError
 
@@ -42,6 +44,30 @@ class Ask(_Body):
 class Approve(_Body):
     head: str = Field(default="", pattern="^([0-9a-f]{7,40})?$")
     why: str = Field(default="", max_length=2000)
+
+
+class Override(_Body):
+    head: str = Field(default="", pattern="^([0-9a-f]{7,40})?$")
+    why: Text
+    hours: float | None = Field(default=None, gt=0, le=24 * 31)
+
+
+class WhatIf(_Body):
+    approved_by: list[Annotated[str, Field(max_length=40)]] = Field(default_factory=list[str], max_length=20)
+    words: str = Field(default="", max_length=2000)
+    without: list[Annotated[str, Field(max_length=40)]] = Field(default_factory=list[str], max_length=20)
+    override_by: str | None = Field(default=None, max_length=40)
+    at: AwareDatetime | None = None
+
+    def options(self) -> Options:
+        by = (tuple(self.approved_by), self.words, tuple(self.without), self.override_by)
+        return Options(by[0], by[1], by[2], by[3], at=self.at)
+
+
+class Simulate(_Body):
+    #: Name of a policy file -> its text.
+    files: dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=256_000)]] = Field(max_length=40)
+    since: AwareDatetime | None = None
 
 
 class Reject(_Body):
@@ -82,6 +108,18 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
     @router.post("/changes/{number}/reject")
     def reject(number: Number, body: Reject) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.reject(number, body.why)
+
+    @router.post("/changes/{number}/override")
+    def override(number: Number, body: Override) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.override(number, body.head, body.why, body.hours)
+
+    @router.post("/changes/{number}/what-if")
+    def what_if(number: Number, body: WhatIf) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.law_desk.what_if(number, body.options())
+
+    @router.post("/policy/simulate")
+    def simulate(body: Simulate) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.law_desk.simulate(body.files, body.since)
 
     @router.get("/status")
     def status() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
@@ -146,6 +184,10 @@ def _answer_errors(app: FastAPI) -> None:
         if isinstance(error, UnknownChange):
             return answer(404, "there is no such change; ./elf changes --all lists them")
         return answer(409, str(error))
+
+    @app.exception_handler(BadLaw)
+    def bad_law(_request: Request, error: BadLaw) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(422, str(error))
 
     @app.exception_handler(Unwritable)
     def unwritable(_request: Request, error: Unwritable) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]

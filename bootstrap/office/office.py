@@ -15,6 +15,7 @@ import anyio.to_thread
 from bootstrap.office.correspondence import correspondence
 from bootstrap.office.describe import Teams
 from bootstrap.office.figures import company_figures
+from bootstrap.office.law_desk import LawDesk, lasting
 from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
@@ -58,6 +59,7 @@ class Office:
     #: How the watched resources are, and what people were told.
     health: Callable[[], dict[str, Any]]
     spending: Spending
+    law_desk: LawDesk
 
     # --- talking ---
 
@@ -140,18 +142,28 @@ class Office:
     def change(self, number: int) -> dict[str, Any]:
         """One change with its text and its files. Raises `UnknownChange`."""
         change = self.gate.get(number)
-        return describe(change, self.database) | {"body": change.body, "files": self._files(change)}
+        told = {"body": change.body, "files": self._files(change), "replay": self.law_desk.replay_of(number)}
+        return describe(change, self.database) | told
 
     def approve(self, number: int, head: str, why: str) -> dict[str, Any]:
         """Approves exactly `head` (empty: what is there now) and merges if the law then allows it."""
+        result = self.desk.approve(number, PERSON, self._head(number, head), why)
+        self.notice()
+        return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
+
+    def override(self, number: int, head: str, why: str, hours: float | None) -> dict[str, Any]:
+        """Lifts, of exactly `head` (empty: what is there now), what the law lets this person lift; then merges if it allows it."""
+        result = self.desk.override(number, PERSON, self._head(number, head), why, lasting(hours))
+        self.notice()
+        return self._decided(number, result, {Merged: "overridden and merged", NotYet: "overridden; not merged yet"})
+
+    def _head(self, number: int, head: str) -> str:
         now_there = self.gate.get(number).head
         if not now_there.startswith(head):
             raise HeadMoved(
                 f"change {number} is at {now_there[:12]} by now, not at {head[:12]}: ./elf show {number}, then decide"
             )
-        result = self.desk.approve(number, PERSON, now_there, why)
-        self.notice()
-        return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
+        return now_there
 
     def reject(self, number: int, why: str) -> dict[str, Any]:
         result = self.desk.reject(number, PERSON, why)

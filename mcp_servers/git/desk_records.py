@@ -12,10 +12,11 @@ from mcp_servers.git.changes import Change, Review
 from mcp_servers.git.judging import Judgement
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
-from memory import change_views, ledger
+from memory import change_views, decisions, ledger, overrides
 from memory import changes as remembered
 from memory.session import Database
-from policies.facts import Facts, Kind
+from policies import replay
+from policies.facts import Facts, Kind, Override
 from policies.kinds import kind_of
 
 DESK = "kernel:merge-desk"
@@ -39,6 +40,7 @@ class DeskRecords:
 
     def verdict(self, judgement: Judgement) -> None:
         change, verdict, now = judgement.change, judgement.verdict, self.now()
+        facts = replay.as_json(judgement.facts) if judgement.facts else None
         judged = remembered.Judged(
             number=change.number,
             head=change.head,
@@ -48,13 +50,19 @@ class DeskRecords:
             outcome=verdict.outcome,
             verdict=verdict.to_dict(),
             at=now,
+            facts_sha=decisions.facts_sha(facts) if facts else None,
+            ledger_seq=judgement.ledger_seq,
         )
         with self.database.begin() as session:
             if remembered.record_verdict(session, judged):
+                kept = decisions.keep_facts(session, facts) if facts else None
                 detail = {
                     "head": change.head,
                     "base": judgement.base,
                     "policy_tree": judgement.policy_tree,
+                    "ledger_seq": judgement.ledger_seq,
+                    "facts": kept,
+                    "retry_at": verdict.retry_at.isoformat() if verdict.retry_at else None,
                     "kind": judgement.kind,
                     "verdict": judged.verdict,
                 }
@@ -79,6 +87,12 @@ class DeskRecords:
         """That a person rejects the change, and why."""
         with self.database.begin() as session:
             self._append(session, f"person:{login}", "change.reject", number, "rejected", {"why": why[:2000]})
+
+    def override(self, number: int, given: Override) -> None:
+        """A person's override; the ledger's row is all there is of it."""
+        row = overrides.Given(number, given.who, given.head, given.rules, given.reason, given.at, given.until)
+        with self.database.begin() as session:
+            overrides.record(session, row)
 
     def has_ended(self, number: int) -> bool:
         with self.database.read() as session:

@@ -19,8 +19,8 @@ from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server_facts import server_facts
 from policies import facts, law
-from policies.facts import ChangedFile, Facts, Slot, SpecFacts, TeamFacts
-from policies.kinds import one_server_folder, team_folder, touched_folders
+from policies.facts import ChangedFile, Facts, LawFacts, Override, Slot, SpecFacts, TeamFacts
+from policies.kinds import LAW_FOLDER, one_server_folder, team_folder, touched_folders
 from policies.money import usd_micro
 from teams.spec import TeamSpec
 
@@ -46,6 +46,9 @@ class Remembered:
     verified_trees: frozenset[str] = frozenset()
     slots: tuple[Slot, ...] = ()
     open_before: int = 0
+    overrides: tuple[Override, ...] = ()
+    #: When the head was first judged; None: just now.
+    judged_first: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,16 @@ class Contents:
 def read_base(repository: Repository, branch: str) -> Base:
     """The branch's commit and the law in it. Raises `policies.law.BadLaw`, `UnknownRevision`."""
     commit = repository.resolve(branch)
-    entries = [entry for entry in repository.listing(commit, law.FOLDER) if entry.path.endswith((".yaml", ".yml"))]
+    return Base(commit, read_law(repository, commit), repository.tree(commit, law.FOLDER) or "")
+
+
+def read_law(repository: Repository, revision: str) -> law.Law:
+    """The law as it stands at a commit, or in a tree. Raises `policies.law.BadLaw`."""
+    entries = [entry for entry in repository.listing(revision, law.FOLDER) if entry.path.endswith((".yaml", ".yml"))]
     if large := [entry.path for entry in entries if entry.size is None or entry.size > MAX_FILE]:
         raise law.BadLaw(f"{large[0]} is larger than {MAX_FILE} bytes; shorten it")
     blobs = repository.blobs([entry.sha for entry in entries])
-    texts = {entry.path: data for entry, data in zip(entries, blobs, strict=True)}
-    return Base(commit, law.read(texts), repository.tree(commit, law.FOLDER) or "")
+    return law.read({entry.path: data for entry, data in zip(entries, blobs, strict=True)})
 
 
 def read_contents(repository: Repository, base: str, head: str) -> Contents:
@@ -123,8 +130,30 @@ def build(
         reviews=tuple(_review(review) for review in reviews),
         slots=remembered.slots,
         open_before=remembered.open_before,
+        overrides=remembered.overrides,
+        law=_law_after(repository, contents),
+        moved_at=_moved_at(change, reviews, remembered, now),
         read_at=now,
     )
+
+
+def _law_after(repository: Repository, contents: Contents) -> LawFacts | None:
+    """What becomes of policies/, if the change touches it. A law that nobody could read would stop everything."""
+    if not any(file.path.startswith(LAW_FOLDER) for file in contents.files):
+        return None
+    tree = repository.tree(contents.tree, law.FOLDER)
+    try:
+        read_law(repository, contents.tree)
+    except law.BadLaw as error:
+        return LawFacts(tree=tree, problem=str(error)[:1000])
+    return LawFacts(tree=tree)
+
+
+def _moved_at(change: Change, reviews: Sequence[Review], remembered: Remembered, now: datetime) -> datetime:
+    """When somebody last did something to it. What its own author says of it does not count, but a new commit does."""
+    reviewed = [review.at for review in reviews if review.author != change.author]
+    overridden = [override.at for override in remembered.overrides]
+    return max(change.created_at, remembered.judged_first or now, *reviewed, *overridden)
 
 
 def spec_facts(spec: TeamSpec) -> SpecFacts:

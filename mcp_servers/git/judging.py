@@ -1,10 +1,10 @@
-"""Facts to verdict for one change: read the world, remember, evaluate. Writes one thing, the slot that a new team needs."""
+"""Facts to verdict for one change: read the world, remember, evaluate. Writes one thing, the slot that a counted change needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -12,13 +12,14 @@ from mcp_servers.git import facts as reading
 from mcp_servers.git.changes import Change, Review
 from mcp_servers.git.factory import Factory
 from mcp_servers.git.repository import Repository
+from mcp_servers.git.rooms import MOST_READ_BACK, READ_BACK, is_counted, rooms_of, since
 from memory import changes as remembered
-from memory import slots
+from memory import ledger, overrides, slots
 from memory.session import Database
 from policies.evaluate import evaluate, refused
-from policies.facts import Facts, Kind, Slot
+from policies.facts import Facts, Kind, Override, Slot
 from policies.kinds import kind_of
-from policies.law import NewTeams
+from policies.law import Law, Limits
 from policies.verdict import Verdict
 
 
@@ -32,6 +33,9 @@ class Judgement:
     base: str
     policy_tree: str
     facts: Facts | None
+    #: The law it was judged by, and the ledger's last row when the facts were read.
+    law: Law | None = None
+    ledger_seq: int | None = None
 
 
 def judge(
@@ -41,15 +45,20 @@ def judge(
     change: Change,
     reviews: Sequence[Review],
     now: datetime,
+    *,
+    reserve: bool = True,
 ) -> Judgement:
-    """The verdict on the change as it is now. Never raises: what goes wrong becomes the verdict's reason, and a no."""
+    """The verdict on the change as it is now. Never raises: what goes wrong becomes the verdict's reason, and a no.
+
+    With `reserve` off nothing at all is written: a look at how things are.
+    """
     try:
-        facts, law_base = _facts(repository, factory, database, change, reviews, now)
+        facts, law_base, seq = _facts(repository, factory, database, change, reviews, now, reserve=reserve)
         verdict = evaluate(facts, law_base.law, now)
     except Exception as error:  # noqa: BLE001 (a gate that crashes denies, and says why)
         why = f"the change could not be judged ({type(error).__name__}: {str(error)[:300]}); a person must look into it"
         return Judgement(change, refused(why), Kind.PLATFORM, "", "", None)
-    return Judgement(change, verdict, kind_of(facts), facts.base, facts.policy_tree, facts)
+    return Judgement(change, verdict, kind_of(facts), facts.base, facts.policy_tree, facts, law_base.law, seq)
 
 
 def _facts(
@@ -59,22 +68,25 @@ def _facts(
     change: Change,
     reviews: Sequence[Review],
     now: datetime,
-) -> tuple[Facts, reading.Base]:
+    *,
+    reserve: bool,
+) -> tuple[Facts, reading.Base, int]:
     base = reading.read_base(repository, change.base)
     contents = reading.read_contents(repository, base.commit, change.head)
-    limit = base.law.limits.new_teams
+    limits = base.law.limits
     with database.read() as session:
-        rows = _remembered(session, change, contents.team_path, limit, now)
+        rows = _remembered(session, change, contents.team_path, limits, now)
+        seq = ledger.head(session).seq
     facts = reading.build(repository, factory, change, base, contents, reviews, rows, now)
-    if _wants_slot(facts, limit) and _took_slot(database, facts, limit, now):
+    if reserve and _wants_slot(facts, limits) and _took_slot(database, facts, limits, now):
         with database.read() as session:
-            slots_now = _slots(session, limit, now)
+            slots_now = _slots(session, limits, now)
         facts = facts.model_copy(update={"slots": slots_now})
-    return facts, base
+    return facts, base, seq
 
 
 def _remembered(
-    session: Session, change: Change, team_path: str | None, limit: NewTeams, now: datetime
+    session: Session, change: Change, team_path: str | None, limits: Limits, now: datetime
 ) -> reading.Remembered:
     intent = remembered.intent_of(session, change.number)
     verified = remembered.verified_trees(session, team_path) if team_path else []
@@ -82,32 +94,55 @@ def _remembered(
         requester=intent.requester if intent else None,
         on_behalf_of=intent.on_behalf_of if intent else None,
         verified_trees=frozenset(it.tree for it in verified),
-        slots=_slots(session, limit, now),
+        slots=_slots(session, limits, now),
         open_before=remembered.older_open(session, intent.requester, change.number) if intent else 0,
+        overrides=tuple(_override(given) for given in overrides.of_change(session, change.number)),
+        judged_first=remembered.first_judged(session, change.number, change.head),
     )
 
 
-def _slots(session: Session, limit: NewTeams, now: datetime) -> tuple[Slot, ...]:
-    window = max(timedelta(hours=limit.in_hours), timedelta(seconds=limit.cooldown_seconds or 0))
+def _override(given: overrides.Given) -> Override:
+    return Override(
+        who=given.who,
+        head=given.head,
+        rules=given.rules,
+        reason=given.reason,
+        at=given.at,
+        until=given.until,
+        seq=given.seq,
+    )
+
+
+def _slots(session: Session, limits: Limits, now: datetime) -> tuple[Slot, ...]:
+    """All that this law's rates count, and some of what another law's might have."""
+    needed = since(limits, now)
+    rows = slots.taken(session, min(needed, now - READ_BACK))
+    older = [row for row in rows if row.settled_at is not None and row.settled_at <= needed]
+    spared = {row.key for row in older[:-MOST_READ_BACK]}
     return tuple(
-        Slot(number=row.number, state="consumed", at=row.settled_at)
-        if row.settled_at is not None
-        else Slot(number=row.number, state="reserved", at=row.reserved_at)
-        for row in slots.taken(session, now - window)
+        Slot(
+            number=row.number,
+            state="reserved" if row.settled_at is None else "consumed",
+            at=row.settled_at or row.reserved_at,
+            kind=Kind(row.scope),
+            requester=row.requester,
+        )
+        for row in rows
+        if row.key not in spared
     )
 
 
-def _wants_slot(facts: Facts, limit: NewTeams) -> bool:
-    """A new team that was not proposed through the proposer (a branch pushed by hand) holds none yet."""
+def _wants_slot(facts: Facts, limits: Limits) -> bool:
+    """A counted change that was not proposed through the proposer (a branch pushed by hand) holds none yet."""
     held = any(slot.number == facts.number for slot in facts.slots)
-    exempt = facts.requester in limit.exempt
-    return kind_of(facts) is Kind.NEW_TEAM and facts.state == "open" and not held and not exempt
+    return facts.state == "open" and not held and is_counted(limits, kind_of(facts), facts.requester)
 
 
-def _took_slot(database: Database, facts: Facts, limit: NewTeams, now: datetime) -> bool:
+def _took_slot(database: Database, facts: Facts, limits: Limits, now: datetime) -> bool:
+    kind = kind_of(facts)
+    place = slots.Place(f"change:{facts.number}", kind.value, facts.requester, facts.number)
     try:
         with database.begin() as session:
-            window = timedelta(hours=limit.in_hours)
-            return slots.reserve(session, f"change:{facts.number}", limit.at_most, window, now, facts.number)
+            return slots.reserve(session, place, rooms_of(limits, kind, facts.requester, now), now)
     except slots.NoRoom:
-        return False  # not lost: the rule about new teams says it, with the time at which there is room
+        return False  # not lost: the rule about the rate says it, with the time at which there is room

@@ -11,16 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mcp_servers.git import verdict_page
+from mcp_servers.git import replaying, verdict_page
 from mcp_servers.git.changes import BaseMoved, Change, Changes, ChangesError, HeadMoved, NotAllowed, NotMergeable
-from mcp_servers.git.desk_records import DeskRecords
+from mcp_servers.git.desk_records import DESK, DeskRecords
 from mcp_servers.git.factory import Factory
 from mcp_servers.git.judging import Judgement, judge
 from mcp_servers.git.objects import UnknownRevision
+from mcp_servers.git.overriding import override_by
 from mcp_servers.git.repository import Repository
 from memory.session import Database
 from policies.facts import Facts
 from policies.kinds import kind_of
+from policies.limit_rules import is_stale
+from policies.simulated import Options, what_if
 from policies.verdict import Verdict
 
 _ATTEMPTS = 3
@@ -127,6 +130,21 @@ class MergeDesk:
             verdict, change.number, judgement.kind, change.head, judgement.base, judgement.policy_tree
         )
         self._changes.comment(change.number, verdict_page.MARKER, page)
+        found = replaying.replay_once(self._database, self._repository, judgement, DESK, self._now())
+        if found is not None:
+            self._changes.comment(change.number, replaying.MARKER, replaying.page(found))
+
+    def what_if(self, number: int, options: Options) -> Verdict:
+        """The verdict on the change as it would be under the options. Nothing is written, reserved or shown. `ChangesError`."""
+        change = self._changes.get(number)
+        judgement = self._look_at(change)
+        if judgement.facts is None or judgement.law is None:
+            return judgement.verdict
+        return what_if(judgement.facts, judgement.law, options, self._now())
+
+    def _look_at(self, change: Change) -> Judgement:
+        reviews = self._changes.reviews(change.number)
+        return judge(self._repository, self._factory, self._database, change, reviews, self._now(), reserve=False)
 
     # ------------------------------------------------------------------ merging
 
@@ -162,11 +180,17 @@ class MergeDesk:
         return commit
 
     def _close_if_stale(self, judgement: Judgement) -> Closed | None:
-        """Closes an agent's change that changes nothing any more (a rollback that somebody else was faster with)."""
+        """Closes what nothing moves in any more, and an agent's change that changes nothing (a rollback that came too late)."""
         facts = judgement.facts
-        if facts is None or facts.files or facts.conflicts is not None or facts.author in self._people:
+        if facts is None:
             return None
-        self._changes.reject(facts.number, "It changes nothing any more: the target holds all of it.")
+        if is_stale(judgement.verdict):
+            why = "Nothing moved in it for as long as the law lets a change lie (policies/limits.yaml, stale)."
+        elif not facts.files and facts.conflicts is None and facts.author not in self._people:
+            why = "It changes nothing any more: the target holds all of it."
+        else:
+            return None
+        self._changes.reject(facts.number, why)
         self._adopt_end(self._changes.get(facts.number))
         return Closed(facts.number)
 
@@ -195,7 +219,10 @@ class MergeDesk:
         """
         _, port = self._person(person)
         with self._turn:
-            port.approve(number, head, reason)
+            try:
+                port.approve(number, head, reason)
+            except NotAllowed as error:
+                raise NotAllowed(f"{error}. ./elf show {number} says what may be done instead") from error
             return self.merge_if_allowed(number)
 
     def reject(self, number: int, person: str, why: str) -> Closed:
@@ -209,6 +236,26 @@ class MergeDesk:
             port.reject(number, why)
             self._adopt_end(self._changes.get(number))
             return Closed(number)
+
+    def override(
+        self, number: int, person: str, head: str, why: str, lasts: timedelta | None
+    ) -> Merged | NotYet | Closed:
+        """The person lifts, of exactly `head`, what stands in its way now and the law lets them lift; then it is merged if all allow it.
+
+        Raises `NotAllowed` or `Refused` with what would help, `HeadMoved`, `NotMergeable`.
+        """
+        login, _ = self._person(person)
+        with self._turn:
+            change = self._changes.get(number)
+            if change.state != "open":
+                raise NotMergeable(f"change {number} is {change.state}; there is nothing to override")
+            if change.head != head:
+                raise HeadMoved(
+                    f"change {number} is at {change.head} now, not at {head}; look at it again, then decide"
+                )
+            given = override_by(login, self._judge(change), why, lasts, self._now())
+            self._records.override(number, given)
+            return self.merge_if_allowed(number)
 
     def _person(self, person: str) -> tuple[str, Changes]:
         login = person.removeprefix("person:")

@@ -21,6 +21,7 @@ from mcp_servers.git.factory import Factory
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposal_of import preview, proposal_of
 from mcp_servers.git.repository import Repository
+from mcp_servers.git.rooms import is_counted, rooms_of
 from mcp_servers.server_spec import ServerSpec
 from memory import changes as remembered
 from memory import ledger, slots
@@ -29,6 +30,7 @@ from memory.session import Database
 from policies.evaluate import evaluate
 from policies.facts import Facts, Kind
 from policies.kinds import TEAM_ZONES
+from policies.law import Limits
 from policies.verdict import Outcome, Verdict
 from teams.spec import TeamSpec, printable
 
@@ -93,9 +95,7 @@ class Proposer:
             at=self._now(),
         )
         self._refuse_what_the_gate_would(team, base, wanted)
-        limit = base.law.limits.new_teams
-        at_most = None if requester in limit.exempt else limit.at_most
-        return self._finish(self._intend(wanted, at_most, timedelta(hours=limit.in_hours)))
+        return self._finish(self._intend(wanted, base.law.limits))
 
     def propose_rollback(self, team: str, reason: str, key: str, requester: str) -> Proposed:
         """A pull request that returns a team's folder to its last verified tree. Raises `Refusal`, `ChangesError`."""
@@ -115,7 +115,8 @@ class Proposer:
             payload={"path": path, "from": current, "tree": verified.tree, "commit": verified.commit},
             at=self._now(),
         )
-        return self._finish(self._intend(wanted, None, timedelta(0)))
+        limits = reading.read_base(self._repository, self._target).law.limits
+        return self._finish(self._intend(wanted, limits))
 
     def propose_server(
         self, spec: Mapping[str, Any], gap: str, rationale: str, key: str, requester: str, on_behalf_of: str | None
@@ -143,7 +144,7 @@ class Proposer:
             before = remembered.older_open(session, requester, None)
         facts = server_proposals.preview(self._repository, server, base, wanted, self._login, self._target, before)
         self._refuse(facts, base)
-        return self._finish(self._intend(wanted, None, timedelta(0)))
+        return self._finish(self._intend(wanted, base.law.limits))
 
     def resume(self, older_than: timedelta = timedelta(seconds=60)) -> list[Proposed]:
         """Finishes proposals that were interrupted before their pull request was known to be open."""
@@ -205,12 +206,15 @@ class Proposer:
 
     # ------------------------------------------------------------------ doing
 
-    def _intend(self, wanted: Intent, at_most: int | None, window: timedelta) -> Intent:
-        """The intent, its slot and its audit entry, in one transaction; or a refusal, and nothing."""
+    def _intend(self, wanted: Intent, limits: Limits) -> Intent:
+        """The intent, its slot if its kind is counted, and its audit entry, in one transaction; or a refusal, and nothing."""
+        kind = Kind(wanted.kind)
+        place = slots.Place(wanted.key, wanted.kind, wanted.requester)
+        rooms = rooms_of(limits, kind, wanted.requester, wanted.at)
         try:
             with self._database.begin() as session:
-                if wanted.kind == Kind.NEW_TEAM:
-                    slots.reserve(session, wanted.key, at_most, window, wanted.at)
+                if is_counted(limits, kind, wanted.requester):
+                    slots.reserve(session, place, rooms, wanted.at)
                 stored = remembered.record_intent(session, wanted)
                 if stored is wanted:
                     detail = {"kind": wanted.kind, "branch": wanted.branch, "on_behalf_of": wanted.on_behalf_of}
@@ -220,7 +224,7 @@ class Proposer:
                     ledger.append(session, entry)
                 return stored
         except slots.NoRoom as error:
-            raise Refusal(f"new_teams: {error}", retry_at=error.retry_at) from error
+            raise Refusal(f"{error.room.name}: {error}", retry_at=error.retry_at) from error
         except remembered.NameTaken as error:
             raise Refusal(f"free_name: {error}") from error
 

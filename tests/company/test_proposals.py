@@ -206,6 +206,8 @@ def test_nobody_but_the_gate_speaks_for_the_gate_and_nobody_but_a_person_for_peo
 ) -> None:
     number, head = bot.propose("auto/new-team/forged", team_entries(SALES))
     verdict_of(stage, number, head)
+    # A verdict is written down first and shown then; the comment is the last of it.
+    wait_for("the gate's comment", lambda: owner.rest("GET", f"/issues/{number}/comments").json(), 20)
     before = traces(stage)
     green = {"state": "success", "context": "elf/gate", "description": "The gate allows this change."}
     approve, body = {"event": "APPROVE", "commit_id": head}, {"body": "<!-- elf:elf-gate-verdict -->\nallowed"}

@@ -10,6 +10,7 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
 
 from memory import change_state, changes, slots
 from memory.change_state import Progress, State, state_of
@@ -22,6 +23,12 @@ from tests.git.desk_world import LEAD, OWNER, START
 DAY = timedelta(hours=24)
 
 
+def reserve(session: Session, key: str, at_most: int | None, at: datetime, number: int | None = None) -> bool:
+    """A new team's place among at most so many in a rolling day; None is no limit."""
+    room = slots.Room("new_teams", at_most or 0, ("new_team",), at - DAY, lambda merged: merged + DAY)
+    return slots.reserve(session, slots.Place(key, "new_team", LEAD, number), [] if at_most is None else [room], at)
+
+
 def an_intent(key: str = "k1", subject: str = "marketing-team") -> Intent:
     return Intent(
         key, "new_team", subject, LEAD, OWNER, "gap", "why", f"auto/new-team/{subject}-{key}", {"spec": 1}, START
@@ -31,7 +38,7 @@ def an_intent(key: str = "k1", subject: str = "marketing-team") -> Intent:
 def ask(database: Database, key: str, subject: str) -> str:
     try:
         with database.begin() as session:
-            slots.reserve(session, key, 5, DAY, START)
+            reserve(session, key, 5, START)
             changes.record_intent(session, an_intent(key, subject))
     except (slots.NoRoom, NameTaken) as refusal:
         return type(refusal).__name__
@@ -64,7 +71,7 @@ def test_counting_first_and_writing_later_would_let_more_through(sqlite: Databas
         everybody_counted.wait(timeout=30)
         if count < 5:
             with sqlite.begin() as session:
-                row = {"key": f"k{n}", "scope": slots.NEW_TEAM, "state": "reserved", "reserved_at": START}
+                row = {"key": f"k{n}", "scope": "new_team", "state": "reserved", "reserved_at": START}
                 session.execute(insert(SlotRow).values(**row))
 
     with ThreadPoolExecutor(10) as pool:
@@ -83,31 +90,31 @@ def test_fifty_parallel_proposals_of_one_name_give_one(database: Database) -> No
 def test_a_refused_reservation_leaves_nothing_and_says_when_there_is_room(sqlite: Database) -> None:
     with sqlite.begin() as session:
         for number in range(1, 6):
-            slots.reserve(session, f"k{number}", 5, DAY, START, number)
-            slots.consume(session, number, START + timedelta(minutes=number))
+            reserve(session, f"k{number}", 5, START, number)
+            slots.consume(session, number, "new_team", LEAD, START + timedelta(minutes=number))
     with pytest.raises(slots.NoRoom) as refused, sqlite.begin() as session:
-        slots.reserve(session, "k6", 5, DAY, START + timedelta(hours=1))
+        reserve(session, "k6", 5, START + timedelta(hours=1))
     assert refused.value.retry_at == START + timedelta(hours=24, minutes=1)
     assert rows(sqlite) == (5, 0)
     with sqlite.begin() as session:
-        assert slots.reserve(session, "k6", 5, DAY, START + timedelta(hours=24, minutes=1))
+        assert reserve(session, "k6", 5, START + timedelta(hours=24, minutes=1))
     with pytest.raises(slots.NoRoom, match="no new teams are allowed"), sqlite.begin() as session:
-        slots.reserve(session, "k7", 0, DAY, START)
+        reserve(session, "k7", 0, START)
 
 
 @pytest.mark.rows("F104")
 def test_a_place_is_given_back_by_a_close_and_taken_again_by_the_same_key(sqlite: Database) -> None:
     with sqlite.begin() as session:
-        assert slots.reserve(session, "k1", 1, DAY, START, 1)
-        assert not slots.reserve(session, "k1", 1, DAY, START, 1)
+        assert reserve(session, "k1", 1, START, 1)
+        assert not reserve(session, "k1", 1, START, 1)
         slots.release(session, 1, START)
-        assert slots.reserve(session, "k2", 1, DAY, START, 2)
+        assert reserve(session, "k2", 1, START, 2)
     with pytest.raises(slots.NoRoom), sqlite.begin() as session:
-        slots.reserve(session, "k1", 1, DAY, START, 1)
+        reserve(session, "k1", 1, START, 1)
     with sqlite.begin() as session:
         slots.release(session, 2, START)
-        assert slots.reserve(session, "k1", 1, DAY, START, 1)
-        assert slots.reserve(session, "k3", None, DAY, START)
+        assert reserve(session, "k1", 1, START, 1)
+        assert reserve(session, "k3", None, START)
 
 
 def test_one_key_is_one_intent_and_the_first_one_s_wish_stands(sqlite: Database) -> None:

@@ -3,115 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
-from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from policies import case, content_rules, people_rules
 from policies.case import Rule
 from policies.evaluate import evaluate
-from policies.facts import ChangedFile, Facts, Kind, Review, Slot
+from policies.facts import Facts, Kind, Review
 from policies.kinds import kind_of
 from policies.rules import RULES
 from policies.verdict import Outcome, Verdict, allow
-from tests.policies.cases import (
-    AFTER,
-    BEFORE,
-    HEAD,
-    NOW,
-    OTHER_HEAD,
-    VERIFIED,
-    amended,
-    facts,
-    judged,
-    spec,
-    team,
-)  # fmt: skip
-
-LAW = amended(changes={"people": ("owner", "second")})
-LOGINS = ("owner", "second", "Owner", "elf-devops", "elf-gate", "stranger")
-BODIES = ("", "cost accepted: replaces the agency", "limit lifted: the launch is on Monday", "looks good")
-PATHS = (
-    "teams/marketing_team/team.yaml", "teams/marketing_team/README.md", "teams/sales_team/team.yaml", "teams/spec.py",
-    "teams/runtime/server.py", "policies/limits.yaml", "policies/law.py", "meta_teams/devops/team.yaml", "README.md",
-    "mcp_servers/git/merge_desk.py", "teams/marketing_team/../runtime/x.py", "gitops/x.yaml",
-)  # fmt: skip
-
-reviews = st.lists(
-    st.builds(
-        Review,
-        who=st.sampled_from(LOGINS),
-        state=st.sampled_from(["approved", "changes_requested", "commented", "dismissed"]),
-        commit=st.sampled_from([HEAD, OTHER_HEAD]),
-        at=st.integers(0, 5).map(lambda minutes: NOW + timedelta(minutes=minutes)),
-        body=st.sampled_from(BODIES),
-    ),
-    max_size=5,
-).map(tuple)
-files = st.lists(
-    st.builds(
-        ChangedFile,
-        path=st.sampled_from(PATHS),
-        mode=st.sampled_from(["100644", "100755", "120000", "160000", None]),
-        size=st.just(10),
-    ),
-    max_size=3,
-    unique_by=lambda file: file.path,
-).map(tuple)
-teams = st.none() | st.builds(
-    team,
-    zone=st.sampled_from(["teams", "meta_teams"]),
-    folder=st.sampled_from(["marketing_team", "sales_team", "devops"]),
-    tree_before=st.sampled_from([None, BEFORE]),
-    tree_after=st.sampled_from([None, AFTER, VERIFIED]),
-    verified_trees=st.sampled_from([frozenset[str](), frozenset({VERIFIED})]),
-    different=st.sampled_from([(), ("agents/writer.py",)]),
-    spec_after=st.sampled_from([spec(), spec(daily_budget_usd_micro=50_000_000), None]),
-)
-slots = st.lists(
-    st.builds(
-        Slot, number=st.integers(1, 9), state=st.sampled_from(["reserved", "consumed"]),
-        at=st.integers(0, 30).map(lambda hours: NOW - timedelta(hours=hours)),
-    ),
-    max_size=7,
-).map(tuple)  # fmt: skip
-usual = st.just(facts().files)
-worlds = st.builds(
-    facts,
-    author=st.sampled_from(LOGINS),
-    requester=st.sampled_from(["devops/delivery-lead", "person:owner", "person:second", "kernel:seed", "owner"]),
-    branch=st.sampled_from(["auto/x", "main", "feature"]),
-    head_in_repository=st.sampled_from([HEAD, HEAD, OTHER_HEAD]),
-    files=usual | files,
-    team=st.just(team()) | teams,
-    reviews=reviews,
-    slots=slots,
-)
-
-peoples_words = st.lists(
-    st.builds(
-        Review,
-        who=st.sampled_from(["owner", "second"]),
-        state=st.sampled_from(["approved", "approved", "changes_requested"]),
-        commit=st.sampled_from([HEAD, OTHER_HEAD]),
-        at=st.integers(0, 3).map(lambda minutes: NOW + timedelta(minutes=minutes)),
-    ),
-    max_size=3,
-).map(tuple)
-#: Worlds with few things wrong at once: where a hole, if there is one, shows.
-near_misses = st.builds(
-    facts,
-    author=st.sampled_from(["elf-devops", "owner"]),
-    requester=st.sampled_from(["devops/delivery-lead", "person:owner"]),
-    head_in_repository=st.sampled_from([HEAD, HEAD, OTHER_HEAD]),
-    files=usual | files,
-    team=st.just(team()) | st.just(team(different=("agents/writer.py",))),
-    reviews=peoples_words,
-)
+from tests.policies.cases import HEAD, NOW, facts, judged
+from tests.policies.worlds import LAW, near_misses, worlds
 
 Violation = Callable[[Facts, Verdict, Sequence[tuple[str, Rule]]], bool]
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

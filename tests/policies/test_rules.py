@@ -9,7 +9,7 @@ import pytest
 
 from policies.facts import MICRO, Facts, Kind, Slot
 from policies.kinds import kind_of
-from policies.law import KindLaw, NewTeams, Sizes
+from policies.law import KindLaw, Rate, Sizes
 from policies.verdict import Outcome
 from tests.policies.cases import (
     AFTER,
@@ -199,7 +199,9 @@ def test_a_person_s_own_change_wants_a_second_person_and_law_travels_alone() -> 
     own = facts(**PERSONS, files=files("policies/limits.yaml"))
     alone = judged(own)
     assert blocked_by(alone) == {"approvals": Outcome.NEEDS_APPROVAL}
-    assert "a second person has to be added" in alone.reason
+    assert "owner may override that" in alone.reason
+    without = amended(overrides={"liftable": ()})
+    assert "a second person has to be added" in judged(own, without).reason
     two = amended(changes={"people": ("owner", "second")})
     assert not judged(own, two).allowed
     assert judged(own.model_copy(update={"reviews": (approval("second"),)}), two).allowed
@@ -275,9 +277,9 @@ def test_a_person_lifts_the_limits_with_a_reason_and_without_one_does_not() -> N
 
 @pytest.mark.rows("F104")
 def test_zero_means_none_and_absent_means_no_limit() -> None:
-    none = amended(limits={"new_teams": NewTeams(at_most=0)})
+    none = amended(limits={"new_teams": Rate(at_most=0)})
     assert blocked_by(judged(facts(), none)) == {"new_teams": Outcome.DENY}
-    unlimited = amended(limits={"new_teams": NewTeams(), "agents_change": Sizes(), "open_changes_per_requester": None})
+    unlimited = amended(limits={"new_teams": Rate(), "agents_change": Sizes(), "open_changes_per_requester": None})
     many = tuple(slot(number, hours_ago=0) for number in range(100))
     assert judged(facts(slots=many, open_before=99), unlimited).allowed
     closed = amended(limits={"open_changes_per_requester": 0, "agents_change": Sizes(files=0)})
@@ -311,7 +313,10 @@ def test_a_budget_that_does_not_rise_is_not_asked_about_again_but_a_rollback_may
         spec_before=spec(),
         spec_after=dear,
     )
-    assert blocked_by(judged(rollback(team=back))) == {"daily_budget": Outcome.NEEDS_APPROVAL}
+    assert blocked_by(judged(rollback(team=back))) == {
+        "daily_budget": Outcome.NEEDS_APPROVAL,
+        "approvals": Outcome.NEEDS_APPROVAL,
+    }
 
 
 def test_an_agent_s_reach_is_not_a_matter_of_policy() -> None:

@@ -1,0 +1,40 @@
+"""`overrides.yaml`: who may lift what the law lets wait or asks a person about, for how long, and what of it.
+
+What no line here can name cannot be lifted at all: contents, paths, re-rendering, secrets, authority, a commit nobody evaluated.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from policies.facts import Frozen
+from policies.limits import Count
+
+Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$")]
+
+
+class Liftable(StrEnum):
+    """What an override can lift."""
+
+    #: Rates, cooldowns and the number of open changes, where they say "wait".
+    LIMITS = "limits"
+    #: The thresholds of costs.yaml, where they ask for a person's words.
+    COSTS = "costs"
+    FREEZE = "freeze"
+    #: In a company of one person: that person's own, hand-made change, which nobody else could approve.
+    OWN_APPROVAL = "own_approval"
+
+
+class Overrides(Frozen):
+    """`overrides.yaml`. Without the file nothing is lifted."""
+
+    by: tuple[Login, ...] = ()
+    liftable: tuple[Liftable, ...] = ()
+    at_most_hours: int = Field(default=24, ge=1, le=24 * 31)
+    reason_of_at_least: Count = 20
+
+    def names(self, login: str) -> bool:
+        return login.casefold() in {name.casefold() for name in self.by}

@@ -1,0 +1,97 @@
+"""A company of one person changes its law with plain Git, a REST call and an override; and no agent can do the last."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bootstrap.client import CompanyError
+from bootstrap.demo.stage import Stage, wait_for
+from mcp_servers.gateway.identity import Identity, operator_token_hash
+from tests.company.pushed import FILE, Hand, verdict_of
+from tests.company.test_office import elf, told
+
+WHY = "I am alone here, and want no more teams this week"
+
+
+def tokens_of_agents(stage: Stage) -> dict[str, str]:
+    """Everything an agent or its bot could hold, and the tokens of the other forge accounts."""
+    devops = stage.team("devops")
+    assert devops is not None
+    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _: True)
+    member = identity.issue(
+        "devops", "delivery-lead", manager=True, deployment_id=str(devops["deployment"]), jti="t",
+        now=datetime.now(UTC), lifetime=timedelta(hours=1),
+    )  # fmt: skip
+    forge = {name: stage.home.key(f"forge-{name}") for name in ("elf-devops", "elf-gate", "owner")}
+    return {"member": member, "nobody": "x" * 64} | forge
+
+
+@pytest.mark.rows("F104", "F106", "F99", "L3")
+def test_the_law_is_changed_by_hand_judged_replayed_overridden_and_binds(stage: Stage, tmp_path: Path) -> None:
+    said = stage.company.post("/say", {"text": "We need a team that answers customer support tickets"})
+    first = next(one["change"] for one in said["evidence"] if one["kind"] == "change")
+    owner = Hand(stage, "owner", tmp_path / "owner").start()
+    limits = stage.git("show", "main:policies/limits.yaml", login="owner", cwd=owner.clone).stdout
+    stricter = limits.replace("at_most: 5", "at_most: 0", 1).encode()
+    number, head = owner.propose("auto/law/no-teams", {"policies/limits.yaml": (FILE, stricter)})
+    assert verdict_of(stage, number, head)["outcome"] == "needs_approval"
+    shown = wait_for("the replay", lambda: found if (found := told(stage, "show", str(number)))["replay"] else None, 20)
+    assert [one["number"] for one in shown["replay"]["turned"]] == [first]
+    assert f"#{first}" in elf(stage, "show", str(number)).stdout
+    with pytest.raises(CompanyError, match="cannot approve it"):
+        stage.company.post(f"/changes/{number}/approve", {"head": head})
+    assert told(stage, "policy", "what-if", str(number), "--override", "owner")["verdict"]["outcome"] == "allow"
+    for who, token in tokens_of_agents(stage).items():
+        answer = httpx.post(
+            f"{stage.company.address}/api/changes/{number}/override",
+            json={"why": WHY, "head": head},
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+        )
+        assert answer.status_code in {401, 403}, who
+    assert told(stage, "show", str(number))["state"] == "open"
+    done = told(stage, "override", str(number), "--why", WHY, "--hours", "1", "--head", head[:12])
+    assert done["merged"], done
+    judged = wait_for(
+        "the open proposal, judged by the new law",
+        lambda: one if (one := stage.company.get(f"/changes/{first}"))["verdict"]["outcome"] == "deny" else None,
+        20,
+    )
+    assert "new_teams.at_most is 0" in judged["verdict"]["reason"]
+    [row] = [it for it in told(stage, "audit", "list", "-n", "50")["rows"] if it["action"] == "change.override"]
+    assert (row["actor"], row["detail"]["reason"]) == ("person:owner", WHY)
+
+
+@pytest.mark.rows("L3")
+def test_other_policies_are_tried_on_the_past_before_anybody_proposes_them(stage: Stage, tmp_path: Path) -> None:
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    for path in (Path(__file__).parents[2] / "policies").glob("*.yaml"):
+        (policies / path.name).write_bytes(path.read_bytes())
+    found = told(stage, "policy", "simulate", "--policy", str(policies))
+    assert found["decisions"] >= 1 and {one["after"] for one in found["turned"]} <= {
+        "needs_approval",
+        "allow",
+        "pending",
+    }
+    (policies / "limits.yaml").write_text("nonsense: 1\n")
+    refused = elf(stage, "policy", "simulate", "--policy", str(policies))
+    assert refused.returncode == 1 and "policies/limits.yaml" in refused.stderr
+    nothing = elf(stage, "policy", "simulate", "--policy", str(tmp_path / "nowhere"))
+    assert nothing.returncode == 1 and "there is no folder" in nothing.stderr
+    assert (
+        told(
+            stage,
+            "policy",
+            "simulate",
+            "--policy",
+            str(Path(__file__).parents[2] / "policies"),
+            "--since",
+            "2999-01-01",
+        )["decisions"]
+        == 0
+    )
