@@ -18,6 +18,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("tools", content_rules.tools),
     ("server_spec", server_rules.server_spec),
     ("server_rerender", server_rules.server_rerender),
+    ("server_reach", server_rules.server_reach),
     ("new_teams", limit_rules.new_teams),
     ("cooldown", limit_rules.cooldown),
     ("open_changes", limit_rules.open_changes),
