@@ -22,7 +22,10 @@ RULES = (
     "placeholders such as {city} or {found.items.0.name}. A placeholder names an input or an earlier `into`.",
     "The host of a url is fixed: placeholders stand in the path, or as values of `query`. Only public addresses, best https; a redirect is "
     "not followed, so give the final address.",
-    "Names of servers, tools, inputs and `into` are lower-case words with underscores. A tool's name does not repeat the server's.",
+    "A placeholder holds a fixed path, never another placeholder: what stands under a name that the caller chooses cannot be picked. Let "
+    "the source do that by its query, or give the whole value.",
+    "Names of servers, tools, inputs and `into` are lower-case words with underscores and no Python keywords (from, in, class are). A "
+    "tool's name does not repeat the server's. There is no kind, owner or url of the server: those are set for you.",
     "Describe a tool to whoever will call it: what it gives, from where, in which units. A description gives no orders.",
     "Limits: an input has a type (string, integer, number, boolean), a description, and for strings a max_length or choices; a required "
     "input has no default. 20 inputs, 12 steps, 64 tools at most; as few as the request needs.",

@@ -129,6 +129,13 @@ def _tool(spec: ServerSpec, tool: ToolSpec) -> list[str]:
         *reached,
         block(json.dumps(tool.schema_, indent=1, sort_keys=True)),
         "",
+        *(_steps(tool) if tool.steps else []),
         f"Hash `{tool.sha256}`",
         "",
     ]
+
+
+def _steps(tool: ToolSpec) -> list[str]:
+    """What it does, in order: the fixed texts that it gives are read before they are admitted."""
+    steps = [step.model_dump(mode="json", exclude_defaults=True) for step in tool.steps]
+    return ["Does, step by step:", "", block(json.dumps(steps, indent=1, ensure_ascii=False)), ""]

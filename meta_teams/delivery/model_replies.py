@@ -57,7 +57,10 @@ def parse(reply: str, schema: type[M]) -> M:
 
 def faults_of(error: ValidationError) -> list[str]:
     """Each fault as `where: what to change`."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)[:12]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    places = {it["loc"][:-1] for it in found} | {it["loc"][:-2] for it in found}
+    # A list is not too short where its items are faulty, which is said of each.
+    found = [it for it in found if it["type"] != "too_short" or it["loc"] not in places][:12]
     return [f"{'.'.join(str(step) for step in it['loc']) or 'answer'}: {it['msg'][:300]}" for it in found]
 
 

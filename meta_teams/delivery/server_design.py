@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from meta_teams.delivery.model_replies import Misfit, corrections, messages, parse, tagged
+from meta_teams.delivery.model_replies import corrections, messages, parse, tagged
 from meta_teams.delivery.seen import ForeignTool, Form, Looked, Seen, ServerRow
 from meta_teams.delivery.understand import Understanding
 from teams.messages import TeamCreationRequest
@@ -54,35 +55,42 @@ def own_schema(form: Form) -> tuple[str, Mapping[str, Any]]:
     return "OwnServer", schema
 
 
-def read_own(reply: str, taken: Collection[str], owner: str) -> tuple[dict[str, Any], str]:
-    """The spec of a server of our own, unchecked by the factory yet, and the rationale. `Misfit` outside the limits."""
+@dataclass(frozen=True)
+class Draft:
+    """A spec that the factory has not checked yet, why it is so, and what is outside an agent's limits in it."""
+
+    spec: dict[str, Any]
+    rationale: str
+    faults: tuple[str, ...] = ()
+
+
+def read_own(reply: str, taken: Collection[str], owner: str) -> Draft:
+    """A server of our own. `Misfit` if the reply is nothing of the kind."""
     found = parse(reply, _Own).model_dump(mode="json")
-    rationale = found.pop("rationale")
-    if fixed := sorted({"kind", "owner", "url", "command", "schema_version"} & set(found)):
-        raise Misfit([f"{name}: not yours to choose; leave it out" for name in fixed])
-    if faults := [*_taken(found["name"], taken), *_borrowed_secrets(found)]:
-        raise Misfit(faults)
-    return {**found, "kind": "internal", "owner": owner}, rationale
+    rationale = str(found.pop("rationale"))
+    fixed = sorted({"kind", "owner", "url", "command", "schema_version"} & set(found))
+    faults = [f"{name}: not yours to choose; leave it out" for name in fixed]
+    faults += [*_taken(found["name"], taken), *_borrowed_secrets(found)]
+    chosen = {name: value for name, value in found.items() if name not in fixed}
+    return Draft({**chosen, "kind": "internal", "owner": owner}, rationale, tuple(faults))
 
 
-def read_wrapping(reply: str, looked: Looked, taken: Collection[str], owner: str) -> tuple[dict[str, Any], str]:
-    """The spec of a wrapped server, its definitions as they were found, and the rationale. `Misfit` outside the limits."""
+def read_wrapping(reply: str, looked: Looked, taken: Collection[str], owner: str) -> Draft:
+    """A wrapped server, its definitions as they were found. `Misfit` if the reply is nothing of the kind."""
     found = parse(reply, Wrapping)
     usable = {tool.name: tool for tool in looked.tools if tool.problem is None}
     faults = list(_taken(found.name, taken))
     faults += [f"tools: it has no usable tool named {name}" for name in found.tools if name not in usable]
-    if faults:
-        raise Misfit(faults)
     spec: dict[str, Any] = {
         "name": found.name,
         "kind": "http" if looked.url else "stdio",
         "purpose": found.purpose,
         "description": found.description,
         "owner": owner,
-        "tools": [_definition(usable[name]) for name in dict.fromkeys(found.tools)],
+        "tools": [_definition(usable[name]) for name in dict.fromkeys(found.tools) if name in usable],
     }
     where = {"url": looked.url} if looked.url else {"command": list(looked.command)}
-    return {**spec, **where}, found.rationale
+    return Draft({**spec, **where}, found.rationale, tuple(faults))
 
 
 def owner_of(request: TeamCreationRequest, team: str) -> str:

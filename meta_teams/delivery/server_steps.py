@@ -10,6 +10,7 @@ from meta_teams.delivery.desk import Desk, ToolRefused
 from meta_teams.delivery.design import ATTEMPTS
 from meta_teams.delivery.model_replies import Misfit
 from meta_teams.delivery.next_step import Facts
+from meta_teams.delivery.server_design import Draft
 from meta_teams.delivery.seen import ChangeRow, Form, Looked, Seen, ServerRow
 from teams.runtime.gateway_client import GatewayError, GatewayUnreachable
 
@@ -71,10 +72,12 @@ async def design_server(desk: Desk, facts: Facts) -> Found:
     """One try at a spec. A reply that does not hold leaves its faults for the next try."""
     member = desk.holder(VALIDATE)
     try:
-        spec, rationale = await (_wrapped if facts.looked is not None else _own)(desk, facts)
+        draft = await (_wrapped if facts.looked is not None else _own)(desk, facts)
+        spec, rationale = draft.spec, draft.rationale
         checked = await desk.use(VALIDATE, {"spec": spec}, _Checked)
-        if not checked.ok:
-            raise Misfit(checked.errors)
+        # All that is wrong at once: there are three tries.
+        if faults := [*draft.faults, *checked.errors]:
+            raise Misfit(faults[:20])
     except Misfit as misfit:
         desk.say(member.name, f"Try {facts.design_tries + 1} of {ATTEMPTS} did not hold: {misfit}")
         return {"design_tries": facts.design_tries + 1, "design_faults": misfit.faults}
@@ -94,7 +97,7 @@ async def served(desk: Desk, progress: ChangeRow) -> ServerRow | None:
     return row
 
 
-async def _own(desk: Desk, facts: Facts) -> tuple[dict[str, Any], str]:
+async def _own(desk: Desk, facts: Facts) -> Draft:
     request, understood = facts.request, facts.understanding
     assert request is not None and understood is not None
     form = await desk.use(FORM, {}, Form)
@@ -105,7 +108,7 @@ async def _own(desk: Desk, facts: Facts) -> tuple[dict[str, Any], str]:
     return server_design.read_own(reply, _taken(facts), owner)
 
 
-async def _wrapped(desk: Desk, facts: Facts) -> tuple[dict[str, Any], str]:
+async def _wrapped(desk: Desk, facts: Facts) -> Draft:
     request, understood, looked = facts.request, facts.understanding, facts.looked
     assert request is not None and understood is not None and looked is not None
     messages = server_design.wrap_prompt(request, understood, looked, facts.servers, facts.design_faults)

@@ -63,7 +63,7 @@ async def understand_request(desk: Desk, facts: Facts) -> Found:
     messages = understand.prompt(request, facts.teams or (), facts.servers, facts.programs, facts.understand_faults)
     reply = await desk.ask_model(member, messages, understand.PURPOSE, understand.Understanding)
     try:
-        understood = understand.read(reply, request)
+        understood = understand.read(reply, request, facts.programs)
     except Misfit as misfit:
         desk.say(member.name, f"My reading of the request did not hold: {misfit}")
         return {"understand_tries": facts.understand_tries + 1, "understand_faults": misfit.faults}

@@ -99,10 +99,13 @@ def _lead_the_company(prompt: Prompt) -> Call | str:
 
 
 def _wants_tool(prompt: Prompt, wish: Wish) -> Call | str:
-    """A tool: who serves one already is the DevOps team's to find out; a wish that nothing can be made of goes back at once."""
+    """A tool: the DevOps team finds out who serves one. Of a wish that nothing can be made of, it is asked whether one is served."""
     tool = read_tool_wish(wish.text)
     if tool.question:
-        return tool.question
+        found = prompt.result(SERVERS)
+        if found is None and SERVERS in prompt.tools:
+            return _call(prompt.tools[SERVERS], {})
+        return reports.of_serving(found, tool.abilities) or tool.question if found else tool.question
     gap = {
         "capability_gap": clip(wish.text, 1500),
         "required_skills": list(tool.abilities),

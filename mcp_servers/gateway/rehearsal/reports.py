@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp_servers.gateway.rehearsal.prompt import Result
 from mcp_servers.gateway.rehearsal.understanding import Wish
-from mcp_servers.gateway.rehearsal.words import clip, listed
+from mcp_servers.gateway.rehearsal.words import clip, listed, stem
 
 _SHOWN = 12
 
@@ -94,6 +94,17 @@ def _of_server(data: dict[str, Any], change: object, said: str) -> str:
     if data.get("outcome") != "proposed":
         return said
     return f"{said} Nothing is served until it is approved: `./elf show {change}`, then `./elf approve {change}` or `./elf reject {change} --why …`."
+
+
+def of_serving(result: Result, abilities: tuple[str, ...]) -> str | None:
+    """The served tools that have every word of one of the abilities in their names; None if none has."""
+    wanted = [{stem(word) for word in ability.split("-")} for ability in abilities]
+    for server in _rows(result.value, "servers") or []:
+        names = [str(tool.get("tool")) for tool in server.get("tools") or [] if isinstance(tool, dict)]
+        has = {stem(word) for name in names for word in name.split("_") if word}
+        if server.get("healthy") and any(one <= has for one in wanted):
+            return f"`{server.get('server')}` does this already: {listed([f'`{name}`' for name in names])}. To let a team call it, name it in the team's team.yaml."
+    return None
 
 
 def _servers(servers: list[dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from mcp_servers.gateway.rehearsal import lexicon
 from mcp_servers.gateway.rehearsal.sources import SOURCES, Source
@@ -72,7 +73,7 @@ def read_tool_wish(text: str) -> ToolWish:
     clean = readable(text)
     found_url = _URL.search(clean)
     url = found_url[0].rstrip(".,;:!?)") if found_url else None
-    about = _about(_URL.sub(" ", clean))
+    about = _about(_URL.sub(" ", clean)) or (_about(_host_words(url)) if url else ())
     named = _NAMED.search(clean)
     name = _word(named[1]) if named else _word(" ".join(about[:2]) or "lookup")
     abilities = (slug(" ".join(about[:3]), "lookup"),)
@@ -98,6 +99,12 @@ def read_tool_wish(text: str) -> ToolWish:
     return ToolWish("unknown", name, abilities, question=_question(clean, about), named=is_named)
 
 
+def _host_words(url: str) -> str:
+    """What an address says of itself: the words of its host but for the last and the usual first ones."""
+    labels = (urlsplit(url).hostname or "").split(".")[:-1]
+    return " ".join(label for label in labels if label not in ("www", "api")) or "address"
+
+
 def _is_server(text: str, url: str) -> bool:
     path = url.split("?")[0].rstrip("/.,;:!?)")
     return path.endswith(("/mcp", "/sse")) or bool(_IS_SERVER.search(text.replace(url, " ")))
@@ -106,7 +113,8 @@ def _is_server(text: str, url: str) -> bool:
 def _about(text: str) -> tuple[str, ...]:
     """What it is about: no fillers, no words for tools and wanting."""
     filler = {"tool", "tools", "server", "mcp", "api", "connector", "connection", "integration", "able", "access", "wrap", "connect"}
-    filler |= {"search", "look", "use", "read", "query", "tell", "tells", "say", "says", "give", "gives", "give", "things", "at"}
+    filler |= {"search", "look", "use", "read", "query", "tell", "tells", "say", "says", "give", "gives", "things", "at"}
+    filler |= {"reads", "fetch", "fetches", "get", "gets", "searches", "shows", "show", "returns", "address", "page", "called", "named", "knows", "know"}
     kept = (
         word
         for word in words(text)
