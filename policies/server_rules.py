@@ -50,7 +50,7 @@ def server_reach(case: Case) -> Verdict | None:
     if server is None or server.tree_after is None or server.kind is None:
         return None
     if server.forbidden_hosts:
-        return deny("server_reach", f"{listed(server.forbidden_hosts, 5)}; use a public address, or own_networks in access.yaml")
+        return deny("server_reach", "; ".join(server.forbidden_hosts[:3]))
     programs = case.law.access.programs
     if server.kind == "stdio" and server.command not in programs.values():
         known = listed(tuple(sorted(programs)), 10) or "none"

@@ -60,7 +60,7 @@ def wants_tool(text: str) -> bool:
     """Whether a tool is wished for, and not a team that has some, or a piece of work."""
     head = text[:1500]
     tool, group = _WANTED.search(head), _GROUP.search(head)
-    if group and (tool is None or group.start() < tool.start()):
+    if group and (tool is None or group.start() <= tool.start()):
         return False
     if tool and _MAKING.search(head[: tool.end()]):
         return True
