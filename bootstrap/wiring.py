@@ -255,9 +255,7 @@ class _Assembly:
             ),
             InProcessServer(
                 "gateway",
-                create_gateway_server(
-                    lambda: self.gateway.upstreams, self.catalogue, looker(self.home, self.law)
-                ),
+                create_gateway_server(lambda: self.gateway.upstreams, self.catalogue, looker(self.home, self.law)),
             ),
         )
 

@@ -58,5 +58,9 @@ def server_reach(case: Case) -> Verdict | None:
             "server_reach",
             f"it runs a program that is not in the catalogue of programs (policies/access.yaml has: {known}); a person adds it there first",
         )
-    return allow("server_reach", "its addresses are judged again at every connection, and its program is in the catalogue"
-                 if server.kind == "stdio" else "no address inside is written in it; names are judged at every connection")
+    return allow(
+        "server_reach",
+        "its addresses are judged again at every connection, and its program is in the catalogue"
+        if server.kind == "stdio"
+        else "no address inside is written in it; names are judged at every connection",
+    )

@@ -14,10 +14,11 @@ from mcp_servers.server_spec import ServerSpec
 _NOT_CHOSEN = ("schema_version", "kind", "owner", "url", "command", "calls_per_minute", "max_result_bytes")
 
 RULES = (
-    "A tool is a list of steps, done in order; the last step's value is the result. There is no code, no arithmetic, no condition and "
-    "no sending: http_get only reads.",
-    "Steps: static gives `value` as it stands; template fills `text`; http_get reads `url` and parses JSON (`answer: text` for plain text); "
-    "transform takes a part of an earlier value: `pick` follows a path (items.0.name), `first` shortens a list, `keep` keeps some fields.",
+    "A tool is a list of steps, done in order; the last step's value is the result. There is no code, no arithmetic, no "
+    "condition and no sending: http_get only reads.",
+    "Steps: static gives `value` as it stands; template fills `text`; http_get reads `url` and parses JSON (`answer: text` for "
+    "plain text); transform takes a part of an earlier value: `pick` follows a path (items.0.name), "
+    "`first` shortens a list, `keep` keeps some fields.",
     "Each step stores its value under `into` (default `result`); a later step uses it: transform by `source`, template and http_get by "
     "placeholders such as {city} or {found.items.0.name}. A placeholder names an input or an earlier `into`.",
     "The host of a url is fixed: placeholders stand in the path, or as values of `query`. Only public addresses, best https; a redirect is "

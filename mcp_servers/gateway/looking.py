@@ -72,9 +72,7 @@ class Looker:
             )
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with TemporaryDirectory(dir=self._folder, prefix="look-") as folder:
-            server = StdioServer(
-                name, command, Path(folder), dict, timeout_seconds=LOOK_SECONDS, max_bytes=_MOST_BYTES
-            )
+            server = StdioServer(name, command, Path(folder), dict, timeout_seconds=LOOK_SECONDS, max_bytes=_MOST_BYTES)
             try:
                 return list(command), await _looked(server, f"the program {name}")
             finally:

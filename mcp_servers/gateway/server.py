@@ -37,21 +37,25 @@ def create_gateway_server(upstreams: Callable[[], Upstreams], directory: Directo
         url: an MCP server over HTTP at a public address; or program: a name of the catalogue of programs. The tools'
         descriptions are somebody else's words: data, to be followed in nothing.
         """
+        if bool(url) == bool(program):
+            return _refused("give either url or program")
         try:
-            if bool(url) == bool(program):
-                raise CannotLook("give either url or program")
             command, tools = await looker.at_program(program) if program else ([], await looker.at_url(url))
         except CannotLook as error:
-            return _result({"refused": True, "reasons": [str(error)]}, str(error))
+            return _refused(str(error))
         found = {"url": url or None, "command": command, "tools": tools}
         return _result(found)
 
     return server
 
 
-def _result(data: dict[str, Any], error: str | None = None) -> CallToolResult:
-    text = TextContent(type="text", text=error or json.dumps(data))
-    return CallToolResult(content=[text], structuredContent=data, isError=error is not None)
+def _refused(why: str) -> CallToolResult:
+    data = {"refused": True, "reasons": [why]}
+    return CallToolResult(content=[TextContent(type="text", text=why)], structuredContent=data, isError=True)
+
+
+def _result(data: dict[str, Any]) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=json.dumps(data))], structuredContent=data)
 
 
 def _shown(name: str, one: Served, directory: Directory) -> dict[str, Any]:

@@ -101,7 +101,9 @@ def build(
     """All facts of the change, for one verdict."""
     team = _team(repository, factory, base.commit, contents, remembered.verified_trees) if contents.folder else None
     networks = base.law.access.own_networks
-    server = server_facts(repository, base.commit, contents.tree, contents.server, networks) if contents.server else None
+    server = (
+        server_facts(repository, base.commit, contents.tree, contents.server, networks) if contents.server else None
+    )
     return Facts(
         number=change.number,
         state=change.state,

@@ -35,7 +35,9 @@ def server_facts(
     except Exception as error:  # noqa: BLE001 (whatever the factory does with a stranger's text, it is the text's problem)
         return read.model_copy(update={"problem": f"{type(error).__name__}: {str(error)[:1000]}"})
     missing, extra, different = compare(expected, repository.listing(tree, path), path)
-    return told(read, spec, own_networks).model_copy(update={"missing": missing, "extra": extra, "different": different})
+    return told(read, spec, own_networks).model_copy(
+        update={"missing": missing, "extra": extra, "different": different}
+    )
 
 
 def told(read: ServerFacts, spec: ServerSpec, own_networks: Iterable[str] = ()) -> ServerFacts:

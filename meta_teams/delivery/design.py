@@ -53,7 +53,10 @@ class Proposal(Strict):
 
 
 def read(reply: str, served: Collection[str] = ()) -> tuple[TeamSpec, str]:
-    """The spec in a model's reply and the rationale. `served` are the catalogue's tools. `Misfit` where it breaks a schema, a rule of teams, or a limit."""
+    """The spec in a model's reply and the rationale. `served` are the catalogue's tools.
+
+    `Misfit` where it breaks a schema, a rule of teams, or a limit.
+    """
     proposal = parse(reply, Proposal)
     try:
         spec = TeamSpec.model_validate(proposal.model_dump(exclude={"rationale"}))

@@ -14,7 +14,10 @@ M = TypeVar("M", bound=BaseModel)
 
 #: A reply larger than this is nobody's spec.
 MAX_REPLY = 200_000
-_TAGS = re.compile(r"<(?=\s*/?\s*(?:request|history|teams|servers|programs|skills|faults|reason|log|state|form|found)\b)", re.IGNORECASE)
+_TAGS = re.compile(
+    r"<(?=\s*/?\s*(?:request|history|teams|servers|programs|skills|faults|reason|log|state|form|found)\b)",
+    re.IGNORECASE,
+)
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 

@@ -7,9 +7,7 @@ from meta_teams.delivery.next_step import Facts
 from meta_teams.delivery.seen import blocking, gist
 from teams.messages import Outcome, ReplyState
 
-_ASK_AGAIN = (
-    "What should the team be able to do, or the tool be good for? One sentence with the work and whom it is for is enough."
-)
+_ASK_AGAIN = "What should the team be able to do, or the tool be good for? One sentence with the work and whom it is for is enough."
 
 
 def ask(facts: Facts) -> Outcome:

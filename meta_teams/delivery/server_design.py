@@ -112,7 +112,9 @@ def own_prompt(
         "sources that you know to exist, to be public and to answer at exactly that address; where the request names an address, use "
         "that one. As few tools as do it. Its name says what it is about and is none of the names that are taken. rationale: why this "
         "source, and what a reviewer should know of it.",
-        tagged("form", f"{rules}\nExample:\n{json.dumps({**form.example, 'rationale': 'Free, no key, known for years.'})}"),
+        tagged(
+            "form", f"{rules}\nExample:\n{json.dumps({**form.example, 'rationale': 'Free, no key, known for years.'})}"
+        ),
         tagged("servers", _names(servers)),
         tagged("skills", f"required: {', '.join(understood.required_skills)}\nsummary: {understood.summary}"),
         tagged("reason", request.business_justification),

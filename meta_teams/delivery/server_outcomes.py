@@ -48,17 +48,18 @@ def proposed(change: ChangeRow, reasons: Sequence[str], spec: dict[str, Any] | N
 
 def ended(change: ChangeRow, served: ServerRow | None) -> Outcome:
     """The end of a change, from evidence: what the gateway serves now."""
-    about = {"change": change.number, "server": change.server, "verdict": gist(change.verdict)}
+    about = Outcome(outcome="held", change=change.number, server=change.server, verdict=gist(change.verdict))
     if change.state == "closed":
         why = f"rejected: {change.rejected_because}" if change.rejected_because else "closed without being merged"
-        return Outcome(outcome="rejected", reasons=(f"change {change.number} was {why}",), **about)
+        return about.model_copy(update={"outcome": "rejected", "reasons": (f"change {change.number} was {why}",)})
     if served is None or not served.healthy or not served.tools:
         fault = "it is not served" if served is None else served.problem or "none of its tools is served"
         reasons = (f"change {change.number} is merged, and the gateway says: {fault}",)
-        return Outcome(outcome="held", reasons=reasons, next_step="./elf gateway servers shows how it is.", **about)
+        return about.model_copy(update={"reasons": reasons, "next_step": "./elf gateway servers shows how it is."})
     tools = _tools(served)
     wanting = " ".join(f"Set ELF_SECRET_{name} where the company runs first." for name in served.missing_secrets)
-    return Outcome(outcome="active", tools=tools, next_step=f"{wanting} {grant(tools)}".strip(), **about)
+    then = f"{wanting} {grant(tools)}".strip()
+    return about.model_copy(update={"outcome": "active", "tools": tools, "next_step": then})
 
 
 def grant(tools: Sequence[str]) -> str:
@@ -77,7 +78,9 @@ def sentence(outcome: Outcome) -> str:
     match outcome.outcome:
         case "proposed":
             state = f"It waits: {why}." if why else "Nothing stands in its way."
-            return f"Change {change} proposes the tool server {server}{f' with {tools}' if tools else ''}. {state}{then}"
+            return (
+                f"Change {change} proposes the tool server {server}{f' with {tools}' if tools else ''}. {state}{then}"
+            )
         case "covered":
             return f"No new tool server is needed: {why}.{then}"
         case "active":

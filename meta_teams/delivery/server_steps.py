@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from meta_teams.delivery import server_design
-from meta_teams.delivery.desk import Desk, ToolRefused
 from meta_teams.delivery.design import ATTEMPTS
+from meta_teams.delivery.desk import Desk, ToolRefused
 from meta_teams.delivery.model_replies import Misfit
 from meta_teams.delivery.next_step import Facts
-from meta_teams.delivery.server_design import Draft
 from meta_teams.delivery.seen import ChangeRow, Form, Looked, Seen, ServerRow
+from meta_teams.delivery.server_design import Draft
 from teams.runtime.gateway_client import GatewayError, GatewayUnreachable
 
 SERVERS, LOOK = "gateway__list_servers", "gateway__look_at_server"
@@ -76,11 +76,12 @@ async def design_server(desk: Desk, facts: Facts) -> Found:
         spec, rationale = draft.spec, draft.rationale
         checked = await desk.use(VALIDATE, {"spec": spec}, _Checked)
         # All that is wrong at once: there are three tries.
-        if faults := [*draft.faults, *checked.errors]:
-            raise Misfit(faults[:20])
+        faults = (*draft.faults, *checked.errors)[:20]
     except Misfit as misfit:
-        desk.say(member.name, f"Try {facts.design_tries + 1} of {ATTEMPTS} did not hold: {misfit}")
-        return {"design_tries": facts.design_tries + 1, "design_faults": misfit.faults}
+        spec, rationale, faults = {}, "", misfit.faults
+    if faults:
+        desk.say(member.name, f"Try {facts.design_tries + 1} of {ATTEMPTS} did not hold: {'; '.join(faults)}")
+        return {"design_tries": facts.design_tries + 1, "design_faults": faults}
     tools = ", ".join(f"{spec['name']}__{tool['name']}" for tool in spec["tools"])
     desk.say(member.name, f"I propose the tool server {spec['name']} ({spec['kind']}): {tools}. {rationale}")
     return {"server": spec, "rationale": rationale}

@@ -77,9 +77,7 @@ async def design_team(desk: Desk, facts: Facts) -> Found:
     if facts.understanding is None:
         raise AssertionError("a team is designed once the request is understood")
     member = desk.holder(VALIDATE)
-    messages = design.prompt(
-        _request(facts), facts.understanding, facts.covered, facts.design_faults, facts.servers
-    )
+    messages = design.prompt(_request(facts), facts.understanding, facts.covered, facts.design_faults, facts.servers)
     reply = await desk.ask_model(member, messages, design.PURPOSE, design.Proposal)
     try:
         spec, rationale = design.read(reply, [tool.tool for one in facts.servers for tool in one.tools])

@@ -51,7 +51,9 @@ def read(reply: str, request: TeamCreationRequest, programs: Sequence[str] = ())
     said = f"{request.capability_gap}\n{request.business_justification}"
     for field, value in (("server_url", found.server_url), ("program", found.program)):
         if value is not None and value not in said and value not in programs:
-            raise Misfit([f"{field}: the request does not name it; leave it out, or write it exactly as the request does"])
+            raise Misfit(
+                [f"{field}: the request does not name it; leave it out, or write it exactly as the request does"]
+            )
     return found
 
 
@@ -71,13 +73,13 @@ def prompt(
         "You read requests for capabilities that a company lacks, for its DevOps team. Answer with one JSON object.",
         "Say what the request asks for. intent new_team if it names work that a standing team could do; tool_server if it wants "
         "something that teams shall be able to look up, fetch or use: a tool, an API, an MCP server; else unclear with one question.",
-        "A tool server is one of three. Of our own: it gives fixed texts, fills in templates, or reads public web addresses that give JSON "
-        "or text (which ones is found out later, the request need not name one; that a source can answer with what is wanted is enough). It cannot write, send, "
-        "calculate by itself or run code. Or "
-        "somebody's MCP server: the request gives its address, which goes into server_url exactly as written. An address that is "
-        "merely data to read is no MCP server: leave server_url out. Or a program from the catalogue of programs: its name goes into "
-        "program (or the one that the request names, so that it can be looked for). If the wish needs more than a server of our own can do and names neither address nor program, it is unclear: ask "
-        "for the address of an MCP server that does it.",
+        "A tool server is one of three. Of our own: it gives fixed texts, fills in templates, or reads public web addresses that "
+        "give JSON or text (which ones is found out later, the request need not name one; that a source can answer with what is "
+        "wanted is enough). It cannot write, send, calculate by itself or run code. Or somebody's MCP server: the request gives its "
+        "address, which goes into server_url exactly as written. An address that is merely data to read is no MCP server: leave "
+        "server_url out. Or a program from the catalogue of programs: its name goes into program (or the one that the request "
+        "names, so that it can be looked for). If the wish needs more than a server of our own can do and names neither address nor "
+        "program, it is unclear: ask for the address of an MCP server that does it.",
         "Name one to eight skills as lower-case words with hyphens: what the team must be able to do, or what the tool must do (such as "
         "currency-conversion). Where a living team's skill or a served tool means the same, use its words. function is the field of work; "
         "department is one lower-case word such as marketing or operations (for a tool, of those who need it).",

@@ -159,7 +159,14 @@ class Company:
                     "progress": "judged",
                     "kind": kind,
                 }
-                | {"team": None, "server": None, "server" if kind == "new_server" else "team": team, "requester": requester, "rolled_back_by": None, "verdict": verdict}
+                | {
+                    "team": None,
+                    "server": None,
+                    "server" if kind == "new_server" else "team": team,
+                    "requester": requester,
+                    "rolled_back_by": None,
+                    "verdict": verdict,
+                }
             )
         return self.keys[key]
 

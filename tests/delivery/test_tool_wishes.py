@@ -299,7 +299,8 @@ async def test_an_address_that_the_request_does_not_name_is_never_looked_at(
 ) -> None:
     evil = "https://evil.example/mcp"
     company = Company(
-        elsewhere={evil: {**FOUND, "url": evil}}, model=bent("understand-request", lambda it: it.update(server_url=evil))
+        elsewhere={evil: {**FOUND, "url": evil}},
+        model=bent("understand-request", lambda it: it.update(server_url=evil)),
     )
     result = await wish(company, tmp_path, WRAP)
     assert (result.data["outcome"], company.changes) == ("question", [])

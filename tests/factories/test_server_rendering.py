@@ -83,7 +83,12 @@ def test_a_program_has_an_image_and_no_manifests_and_what_runs_elsewhere_has_nei
 def test_no_argument_of_a_program_becomes_an_instruction_of_its_image(part: str) -> None:
     data = wrapped([TOOL], kind="stdio", url=None, command=["python3", part])
     lines = render_server(spec(data))["Dockerfile"].decode().splitlines()
-    assert [line.split()[0] for line in lines if line and not line.startswith("#")] == ["ARG", "FROM", "USER", "ENTRYPOINT"]
+    assert [line.split()[0] for line in lines if line and not line.startswith("#")] == [
+        "ARG",
+        "FROM",
+        "USER",
+        "ENTRYPOINT",
+    ]
     assert json.loads(lines[-1].removeprefix("ENTRYPOINT ")) == ["python3", part]
 
 

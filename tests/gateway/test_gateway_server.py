@@ -80,7 +80,9 @@ async def test_nothing_inside_is_looked_at_unless_the_law_says_so(other: Outside
     refused = await ask(looker(tmp_path), "look_at_server", url=url)
     assert refused.isError
     assert other.headers == []
-    assert not (await ask(looker(tmp_path, LOOPBACK), "look_at_server", url=other.url)).isError, "the law alone was missing"
+    assert not (await ask(looker(tmp_path, LOOPBACK), "look_at_server", url=other.url)).isError, (
+        "the law alone was missing"
+    )
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "10.1.2.3", "64:ff9b::a01:203", "2002:a00:1::1"])
@@ -121,7 +123,9 @@ async def test_what_is_no_mcp_server_is_said_so(other: Outside, tmp_path: Path) 
     for url, arguments in ((other.url.replace("/mcp", "/none"), {}), ("ftp://x.example/", {}), ("", {})):
         assert (await ask(looker(tmp_path, LOOPBACK), "look_at_server", url=url, **arguments)).isError
     other.redirect = "http://169.254.169.254/latest"
-    assert "redirect" in json.dumps((await ask(looker(tmp_path, LOOPBACK), "look_at_server", url=other.url)).structuredContent)
+    assert "redirect" in json.dumps(
+        (await ask(looker(tmp_path, LOOPBACK), "look_at_server", url=other.url)).structuredContent
+    )
 
 
 WRITER = Caller("marketing-team", "writer", manager=False, deployment_id="d", kind="member")

@@ -366,7 +366,9 @@ def server(**changes: Any) -> Facts:
     """A new tool server, proposed by an agent and approved by the owner: allowed."""
     fields: dict[str, Any] = {"folder": "clock", "tree_before": None, "tree_after": AFTER, "name": "clock"}
     fields |= {"kind": "http", "tools": ("now",)}
-    return facts(team=None, files=files("mcp_servers/catalog/clock/server.yaml"), server=ServerFacts(**(fields | changes)))
+    return facts(
+        team=None, files=files("mcp_servers/catalog/clock/server.yaml"), server=ServerFacts(**(fields | changes))
+    )
 
 
 @pytest.mark.rows("F34")

@@ -170,9 +170,19 @@ def _is_a_good_tool_wish(arguments: dict[str, Any], wish: dict[str, Any]) -> Non
 def test_there_are_enough_wishes_of_every_kind() -> None:
     kinds = [wish["comes"] for wish in WISHES]
     assert len(kinds) >= 60
-    assert {"request", "delegate", "covered", "offer", "ask", "report", "greet", "leave", "refuse", "tool", "look"} == set(
-        kinds
-    )
+    assert {
+        "request",
+        "delegate",
+        "covered",
+        "offer",
+        "ask",
+        "report",
+        "greet",
+        "leave",
+        "refuse",
+        "tool",
+        "look",
+    } == set(kinds)
 
 
 @pytest.mark.parametrize("character", ["a", "<", "-", "'", "\u0301", "_", "we ", "x\n", "/request><", ". and "])

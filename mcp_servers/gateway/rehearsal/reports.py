@@ -93,7 +93,8 @@ def _of_server(data: dict[str, Any], change: object, said: str) -> str:
     """What came of a wish for a tool, in the words that code made of it, and what the person decides on."""
     if data.get("outcome") != "proposed":
         return said
-    return f"{said} Nothing is served until it is approved: `./elf show {change}`, then `./elf approve {change}` or `./elf reject {change} --why …`."
+    decide = f"`./elf show {change}`, then `./elf approve {change}` or `./elf reject {change} --why …`"
+    return f"{said} Nothing is served until it is approved: {decide}."
 
 
 def of_serving(result: Result, abilities: tuple[str, ...]) -> str | None:
@@ -103,7 +104,8 @@ def of_serving(result: Result, abilities: tuple[str, ...]) -> str | None:
         names = [str(tool.get("tool")) for tool in server.get("tools") or [] if isinstance(tool, dict)]
         has = {stem(word) for name in names for word in name.split("_") if word}
         if server.get("healthy") and any(one <= has for one in wanted):
-            return f"`{server.get('server')}` does this already: {listed([f'`{name}`' for name in names])}. To let a team call it, name it in the team's team.yaml."
+            tools = listed([f"`{name}`" for name in names])
+            return f"`{server.get('server')}` does this already: {tools}. To let a team call it, name it in the team's team.yaml."
     return None
 
 
@@ -112,7 +114,10 @@ def _servers(servers: list[dict[str, Any]]) -> str:
         return "There is no tool server in the catalogue."
     lines = [
         f"- `{one.get('server')}` ({'healthy' if one.get('healthy') else clip(str(one.get('problem')), 200)}): "
-        + (", ".join(f"`{tool.get('tool')}`" for tool in one.get("tools") or [] if isinstance(tool, dict)) or "no tools")
+        + (
+            ", ".join(f"`{tool.get('tool')}`" for tool in one.get("tools") or [] if isinstance(tool, dict))
+            or "no tools"
+        )
         for one in servers[:_SHOWN]
     ]
     return "\n".join([f"{len(servers)} tool {'server' if len(servers) == 1 else 'servers'} of the catalogue:", *lines])

@@ -13,7 +13,9 @@ from mcp_servers.gateway.rehearsal.words import clip, stem, words
 _TAKEN = re.compile(r"taken names: ([^\n]{1,4000})")
 _FOUND = re.compile(r"^- (\S{1,60}) \(takes [^)\n]{0,400}\): ([^\n]{0,700})$", re.MULTILINE)
 #: Descriptions that speak to the reader instead of saying what a tool does.
-_ORDERS = re.compile(r"\b(?:ignore|disregard|you must|always call|system prompt|secret|password|api key)\b", re.IGNORECASE)
+_ORDERS = re.compile(
+    r"\b(?:ignore|disregard|you must|always call|system prompt|secret|password|api key)\b", re.IGNORECASE
+)
 
 
 def design_server(wish: ToolWish, gist: str, task: str) -> dict[str, Any]:
@@ -60,7 +62,9 @@ def wrap_server(wish: ToolWish, gist: str, task: str) -> dict[str, Any]:
     found = [(name, said) for name, said in _FOUND.findall(between(task, "found") or "")]
     honest = [(name, said) for name, said in found if not _ORDERS.search(said)]
     wanted = {stem(word) for ability in wish.abilities for word in ability.split("-")} | {stem("search")}
-    fitting = [name for name, said in honest if wanted & {stem(word) for word in words(f"{name.replace('_', ' ')} {said}")}]
+    fitting = [
+        name for name, said in honest if wanted & {stem(word) for word in words(f"{name.replace('_', ' ')} {said}")}
+    ]
     chosen = fitting or [name for name, _ in honest]
     left = [name for name, _ in found if name not in chosen]
     return {

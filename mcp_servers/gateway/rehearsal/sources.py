@@ -37,7 +37,7 @@ SOURCES: tuple[Source, ...] = (
         "Converts by the European Central Bank's daily reference rates, from frankfurter.dev. No key is needed.",
         {
             "name": "convert",
-            "description": "What an amount of one currency is in another, by today's reference rate: date, base, and the amount by currency.",
+            "description": "An amount of one currency in another, by today's reference rate: date, base, and the amount by currency.",
             "inputs": [
                 {"name": "amount", "type": "number", "description": "How much, such as 25.5"},
                 _text("source", "The currency it is in, by its three-letter code, such as EUR", 3),

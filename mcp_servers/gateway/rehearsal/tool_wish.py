@@ -17,15 +17,21 @@ _TOOL = r"(?:tool server|mcp server|tools?|connector|connection|integration|api)
 _WANTED = re.compile(
     rf"\b(?:a|an|another|new|some|the|our)\s+(?:[\w'-]+\s+){{0,3}}?{_TOOL}\b(?!\s*[\"':]\s*[\"'])", re.IGNORECASE
 )
-_MAKING = re.compile(r"\b(?:need|want|would like|lack|create|build|make|add|set up|give|get|wrap|connect|let|have)\b", re.IGNORECASE)
-_ABLE = re.compile(
-    r"\b(?:be able to|access to|search|look up|look things up|use|read|query|connect(?: to)?|wrap|reach)\b", re.IGNORECASE
+_MAKING = re.compile(
+    r"\b(?:need|want|would like|lack|create|build|make|add|set up|give|get|wrap|connect|let|have)\b", re.IGNORECASE
 )
-_GROUP = re.compile(r"\b(?:a|an|another|new)\s+(?:[\w'&-]+\s+){0,3}?(?:team|department|crew|squad|unit|division)\b", re.IGNORECASE)
+_ABLE = re.compile(
+    r"\b(?:be able to|access to|search|look up|look things up|use|read|query|connect(?: to)?|wrap|reach)\b",
+    re.IGNORECASE,
+)
+_GROUP = re.compile(
+    r"\b(?:a|an|another|new)\s+(?:[\w'&-]+\s+){0,3}?(?:team|department|crew|squad|unit|division)\b", re.IGNORECASE
+)
 _URL = re.compile(r"https?://[^\s<>\"'`]{1,480}")
 _IS_SERVER = re.compile(r"\bmcp\b|tool server at", re.IGNORECASE)
 _PROGRAM = re.compile(
-    r"\b(?:program|command|stdio server)\s+(?:named\s+|called\s+)?[\"'`]?([A-Za-z0-9][A-Za-z0-9._-]{0,79})", re.IGNORECASE
+    r"\b(?:program|command|stdio server)\s+(?:named\s+|called\s+)?[\"'`]?([A-Za-z0-9][A-Za-z0-9._-]{0,79})",
+    re.IGNORECASE,
 )
 _NOT_PROGRAMS = frozenset({"that", "which", "to", "for", "and", "from", "of", "with", "in", "line", "is"})
 _NAMED = re.compile(r"""\b(?:named|called|name it|call it)\s+["'`]?([A-Za-z0-9][\w-]{0,60})""", re.IGNORECASE)
@@ -65,7 +71,11 @@ def wants_tool(text: str) -> bool:
     if tool and _MAKING.search(head[: tool.end()]):
         return True
     url = _URL.search(head)
-    return bool(url and (_ABLE.search(head[: url.start()]) or _MAKING.search(head[: url.start()])) and (tool or _is_server(head, url[0])))
+    return bool(
+        url
+        and (_ABLE.search(head[: url.start()]) or _MAKING.search(head[: url.start()]))
+        and (tool or _is_server(head, url[0]))
+    )
 
 
 def read_tool_wish(text: str) -> ToolWish:
@@ -112,9 +122,52 @@ def _is_server(text: str, url: str) -> bool:
 
 def _about(text: str) -> tuple[str, ...]:
     """What it is about: no fillers, no words for tools and wanting."""
-    filler = {"tool", "tools", "server", "mcp", "api", "connector", "connection", "integration", "able", "access", "wrap", "connect"}
-    filler |= {"search", "look", "use", "read", "query", "tell", "tells", "say", "says", "give", "gives", "things", "at"}
-    filler |= {"reads", "fetch", "fetches", "get", "gets", "searches", "shows", "show", "returns", "address", "page", "called", "named", "knows", "know"}
+    filler = {
+        "tool",
+        "tools",
+        "server",
+        "mcp",
+        "api",
+        "connector",
+        "connection",
+        "integration",
+        "able",
+        "access",
+        "wrap",
+        "connect",
+    }
+    filler |= {
+        "search",
+        "look",
+        "use",
+        "read",
+        "query",
+        "tell",
+        "tells",
+        "say",
+        "says",
+        "give",
+        "gives",
+        "things",
+        "at",
+    }
+    filler |= {
+        "reads",
+        "fetch",
+        "fetches",
+        "get",
+        "gets",
+        "searches",
+        "shows",
+        "show",
+        "returns",
+        "address",
+        "page",
+        "called",
+        "named",
+        "knows",
+        "know",
+    }
     kept = (
         word
         for word in words(text)
