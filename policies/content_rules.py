@@ -145,7 +145,7 @@ def tools(case: Case) -> Verdict | None:
     if refused := _refused_tools(team.spec_after, case.law.access, team.catalogue_tools):
         return deny(
             "tools",
-            f"neither granted in policies/access.yaml nor in the catalogue: {listed(refused)}; leave them out, or have them "
+            f"not granted in policies/access.yaml, nor in the catalogue: {listed(refused)}; leave them out, or have them "
             "granted or admitted first",
         )
     return allow("tools", f"{len(team.spec_after.tools)} tools asked for, all granted")
