@@ -62,5 +62,5 @@ def server_reach(case: Case) -> Verdict | None:
         "server_reach",
         "its addresses are judged again at every connection, and its program is in the catalogue"
         if server.kind == "stdio"
-        else "no address inside is written in it; names are judged at every connection",
+        else "no forbidden address is written in it; names are judged at every connection",
     )
