@@ -12,6 +12,7 @@ from bootstrap.main_line import MainLine
 from bootstrap.settings import Settings
 from mcp_servers.gateway.directory import Directory, Secrets, Sources
 from mcp_servers.gateway.discovery import Found, ServicesFile
+from mcp_servers.gateway.looking import Looker
 from mcp_servers.git.repository import Repository
 from mcp_servers.safe_http import SafeHttp
 from mcp_servers.server_spec import ServerSpec
@@ -45,6 +46,11 @@ def server_catalogue(
         home.path / "servers",
         admitted,
     )
+
+
+def looker(home: Home, law: LawBook) -> Looker:
+    """What looks at servers elsewhere, by the law as main has it at that moment."""
+    return Looker(lambda: law.law().access.own_networks, lambda: law.law().access.programs, home.path / "servers")
 
 
 def server_secrets(settings: Settings, home: Home) -> Secrets:

@@ -25,7 +25,7 @@ from bootstrap.office.office import Office
 from bootstrap.office.spending import Spending
 from bootstrap.places import OWNER, REPO, account_of
 from bootstrap.price_list import candidates, in_micro, price_list
-from bootstrap.server_catalogue import server_catalogue
+from bootstrap.server_catalogue import looker, server_catalogue
 from bootstrap.settings import Settings
 from bootstrap.watching import Watchers, create_monitor, create_watchers, serve_metrics
 from mcp_servers.cluster.processes import LocalProcesses
@@ -42,6 +42,7 @@ from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Prices, Rate
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
+from mcp_servers.gateway.server import create_gateway_server
 from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
 from mcp_servers.git.factory import TeamFactory
@@ -257,6 +258,10 @@ class _Assembly:
             InProcessServer(
                 "cluster", create_cluster_server(self.cluster, lambda team: self.teams.one(team, self.now()))
             ),
+            InProcessServer(
+                "gateway",
+                create_gateway_server(lambda: self.gateway.upstreams, self.catalogue, looker(self.home, self.law)),
+            ),
         )
 
     @cached_property
@@ -290,6 +295,7 @@ class _Assembly:
                 load=self.watchers.load,
                 queue=self.watchers.queue,
                 catalogue=self.catalogue,
+                named_tools=self._named_tools,
             )
         )
 
@@ -297,6 +303,12 @@ class _Assembly:
         """The model that main's spec names for this member. Asked at every call, so answered from memory."""
         spec = self.reconciler.spec_of(team)
         return {spec.model_of(one) for one in spec.members if one.name == member} if spec else set()
+
+    def _named_tools(self, team: str, member: str) -> Collection[str]:
+        """The tools of the catalogue that main's spec names for this member. The kernel's own take a grant."""
+        spec, kernels = self.reconciler.spec_of(team), {server.name for server in self.servers}
+        named = {tool for one in spec.members if one.name == member for tool in one.tools} if spec else set[str]()
+        return {tool for tool in named if tool.partition("__")[0] not in kernels}
 
     def _budget_of(self, team: str) -> Decimal | None:
         spec = self.reconciler.spec_of(team)

@@ -7,6 +7,7 @@ the very address that was judged (see `safe_http`).
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterable, Sequence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -50,6 +51,29 @@ def check_all(host: str, addresses: Sequence[str], own_networks: Iterable[str] =
         except AddressRefused as error:
             raise AddressRefused(f"{host}: {error}") from error
     return tuple(addresses)
+
+
+def refused_host(host: str, own_networks: Iterable[str] = ()) -> str | None:
+    """Why this host, as it is written, may not be reached; None for a name, which is judged when it is resolved.
+
+    `127.1` and `0x7f000001` are addresses too, to whoever resolves them.
+    """
+    bare = host.strip("[]").rstrip(".").lower()
+    if bare == "localhost" or bare.endswith(".localhost"):
+        bare = "127.0.0.1"
+    if ":" not in bare:
+        last = bare.rpartition(".")[2]
+        if not (last.isdigit() or last.startswith("0x")):
+            return None
+        try:
+            bare = socket.inet_ntoa(socket.inet_aton(bare))
+        except OSError:
+            return f"{host[:60]} is neither a name nor an address"
+    try:
+        check(bare, own_networks)
+    except AddressRefused as error:
+        return str(error)
+    return None
 
 
 def _parsed(text: str) -> Address:

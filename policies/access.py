@@ -22,6 +22,8 @@ _WORD = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"
 Grantee = Annotated[str, StringConstraints(pattern=rf"^(?:{_NAME}/(?:{_NAME}|\*)|\*/\*)$", max_length=100)]
 #: `server__tool` or `server__*`. There is no grant of everything.
 ToolPattern = Annotated[str, StringConstraints(pattern=rf"^{_WORD}__(?:{_WORD}|\*)$", max_length=100)]
+#: What a program is asked for by.
+ProgramName = Annotated[str, StringConstraints(pattern=rf"^{_NAME}$", max_length=40)]
 #: An argument's name; `spec.name` is the field `name` of the argument `spec`.
 ArgumentName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*){0,5}$", max_length=120)
@@ -82,6 +84,12 @@ class Access(Frozen):
     rates: tuple[CallRate, ...] = ()
     #: Networks of the company's own that tool servers may live in, though they are not public. Loopback counts as one, if written.
     own_networks: tuple[Network, ...] = ()
+    #: Whether a member may call a tool of the catalogue because its team's `team.yaml` at main names it. Never the kernel's own tools.
+    named_in_team: bool = False
+    #: The programs that tool servers of kind stdio may be: a name and the whole command.
+    programs: dict[ProgramName, tuple[Annotated[str, StringConstraints(min_length=1, max_length=300)], ...]] = Field(
+        default_factory=dict, max_length=100
+    )
 
     def may(self, team: str, member: str, tool: str, *, manager: bool = False) -> bool:
         """Whether `team/member` (its team's manager or not) may call `<server>__<tool>` with some arguments."""

@@ -161,18 +161,19 @@ def tools(case: Case) -> Verdict | None:
     team = case.team
     if team is None or team.spec_after is None or case.kind in (Kind.RETIRE_TEAM, Kind.ROLLBACK_TEAM):
         return None
-    if refused := _refused_tools(team.spec_after, case.law.access):
+    if refused := _refused_tools(team.spec_after, case.law.access, team.catalogue_tools):
         return deny(
             "tools",
-            f"not granted in policies/access.yaml: {listed(refused)}; leave them out, or have them granted first",
+            f"not granted in policies/access.yaml, nor in the catalogue: {listed(refused)}; leave them out, or have them "
+            "granted or admitted first",
         )
     return allow("tools", f"{len(team.spec_after.tools)} tools asked for, all granted")
 
 
-def _refused_tools(team: SpecFacts, access: Access) -> list[str]:
-    asked = team.tools
+def _refused_tools(team: SpecFacts, access: Access, in_catalogue: frozenset[str]) -> list[str]:
+    asked, named = team.tools, in_catalogue if access.named_in_team else frozenset[str]()
     return [
         f"{member} {tool}"
         for member, manager, tool in asked
-        if not access.may(team.name, member, tool, manager=manager)
+        if tool not in named and not access.may(team.name, member, tool, manager=manager)
     ]

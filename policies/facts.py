@@ -69,6 +69,8 @@ class TeamFacts(Frozen):
     spec_after: SpecFacts | None = None
     #: Why `team.yaml` after the merge cannot be read or rendered; None if it can.
     problem: str | None = None
+    #: Of the tools asked for, those that the catalogue has at the base.
+    catalogue_tools: frozenset[str] = frozenset()
     #: How the folder after the merge differs from what the factory makes of its `team.yaml`.
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
@@ -99,6 +101,10 @@ class ServerFacts(Frozen):
     hosts: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    #: What a server of kind stdio runs.
+    command: tuple[str, ...] = ()
+    #: Hosts that are written as addresses nobody may reach: `10.0.0.1 is private or reserved`.
+    forbidden_hosts: tuple[str, ...] = ()
     #: Why `server.yaml` after the merge cannot be read or rendered; None if it can.
     problem: str | None = None
     #: How the folder after the merge differs from what the factory makes of its `server.yaml`.

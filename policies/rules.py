@@ -20,6 +20,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("law_readable", law_rules.law_readable),
     ("server_spec", server_rules.server_spec),
     ("server_rerender", server_rules.server_rerender),
+    ("server_reach", server_rules.server_reach),
     ("new_teams", limit_rules.new_teams),
     ("cooldown", limit_rules.cooldown),
     ("rates", limit_rules.rates),

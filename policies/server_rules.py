@@ -42,3 +42,25 @@ def server_rerender(case: Case) -> Verdict | None:
             "server_rerender", f"the folder is not what the factory makes of server.yaml; {why}; render it again"
         )
     return allow("server_rerender", "every file equals what the factory makes of server.yaml")
+
+
+def server_reach(case: Case) -> Verdict | None:
+    """It reaches no address inside, and runs no program that people did not put into the law's catalogue of programs."""
+    server = case.server
+    if server is None or server.tree_after is None or server.kind is None:
+        return None
+    if server.forbidden_hosts:
+        return deny("server_reach", "; ".join(server.forbidden_hosts[:3]))
+    programs = case.law.access.programs
+    if server.kind == "stdio" and server.command not in programs.values():
+        known = listed(tuple(sorted(programs)), 10) or "none"
+        return deny(
+            "server_reach",
+            f"it runs a program that is not in the catalogue of programs (policies/access.yaml has: {known}); a person adds it there first",
+        )
+    return allow(
+        "server_reach",
+        "its addresses are judged again at every connection, and its program is in the catalogue"
+        if server.kind == "stdio"
+        else "no forbidden address is written in it; names are judged at every connection",
+    )

@@ -202,8 +202,13 @@ class Outcome(Strict):
     outcome: Literal["proposed", "covered", "question", "refused", "active", "rejected", "reverted", "held"]
     change: int | None = None
     team: str | None = None
+    #: The tool server it is about, where it is not about a team, and its tools as they are called.
+    server: str | None = None
+    tools: tuple[str, ...] = ()
     question: str | None = None
     reasons: tuple[str, ...] = ()
+    #: What a person does next, if anything.
+    next_step: str | None = None
     verdict: dict[str, JsonValue] | None = None
     #: Decimal US dollars, as text.
     forecast_usd_month: str | None = Field(default=None, pattern=r"^\d+(\.\d+)?$")

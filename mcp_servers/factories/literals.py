@@ -143,6 +143,11 @@ def py_tuple(values: tuple[str, ...], indent: int = 0, before: str = "", after: 
     return Literal(f"{before}(\n{lines}{pad}){after}")
 
 
+def json_list(values: tuple[str, ...]) -> Literal:
+    """A list of strings in JSON, as Docker takes a command: no shell reads it."""
+    return Literal(json.dumps(list(values), ensure_ascii=True))
+
+
 def _quoted(text: str) -> str:
     """Double quotes, unless single ones spare escapes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
@@ -197,5 +202,6 @@ FILTERS: tuple[Callable[..., object], ...] = (
     md,
     py,
     py_tuple,
+    json_list,
     sort_modules,
 )

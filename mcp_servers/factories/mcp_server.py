@@ -1,7 +1,8 @@
 """A server spec becomes a folder of the catalogue. Pure: the same spec gives the same bytes, on any machine.
 
 An internal server's code is a frame: typed functions whose bodies are the steps of `server.yaml`, run by the company's own
-interpreter. No text of a spec becomes code. A wrapped server has no code of ours, so its folder is what was admitted and why.
+interpreter. No text of a spec becomes code. A wrapped server has no code of ours: its folder is what was admitted and why, and for a
+program how to run it as an image. For one that is reached over HTTP there is nothing to build.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _INTERNAL = (
     "k8s/networkpolicy.yaml",
     "k8s/kustomization.yaml",
 )
+_TEMPLATES = {"internal": {path: path for path in _INTERNAL}, "stdio": {"Dockerfile": "program/Dockerfile"}, "http": {}}
 _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 
 
@@ -41,8 +43,11 @@ def render_server(spec: ServerSpec) -> FileSet:
         "signature": signature,
         "wide": wide,
     }
-    paths = _ALWAYS + (_INTERNAL if spec.kind == "internal" else ())
-    files = {path: File(environment.get_template(f"mcp_server/{path}.j2").render(shared).encode()) for path in paths}
+    templates: dict[str, str] = {path: path for path in _ALWAYS} | _TEMPLATES[spec.kind]
+    files = {
+        path: File(environment.get_template(f"mcp_server/{template}.j2").render(shared).encode())
+        for path, template in templates.items()
+    }
     files["server.yaml"] = File(text.encode())
     files["tools.lock"] = File((json.dumps(dict(spec.admitted), indent=2, sort_keys=True) + "\n").encode())
     return FileSet(files)

@@ -11,6 +11,7 @@ from mcp.server.fastmcp.exceptions import ToolError
 from mcp_servers.factories.forecast import Assumptions, Price, UnknownPrice, forecast
 from mcp_servers.factories.mcp_server import render_server
 from mcp_servers.factories.server_files import parse_server
+from mcp_servers.factories.server_form import form
 from mcp_servers.factories.spec_files import BadSpec, parse_spec
 from mcp_servers.factories.team import render
 from mcp_servers.server_spec import ServerSpec
@@ -49,6 +50,11 @@ def create_factory_server(price_of: Callable[[str], Price | None], assumed: Assu
         return {
             "files": [{"path": path, "sha256": file.sha256, "size": len(file.content)} for path, file in files.items()]
         }
+
+    @server.tool()
+    def describe_server_spec() -> dict[str, Any]:
+        """What may be chosen of an internal tool server: its JSON schema, the rules that are checked, an example that holds."""
+        return form()
 
     @server.tool()
     def validate_server_spec(spec: dict[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from policies.strict_yaml import BadYaml, load
 from teams.spec import MAX_MEMBERS, MIN_MEMBERS, Strict, TeamSpec
@@ -55,7 +57,16 @@ def dump_spec(spec: TeamSpec) -> str:
 
 def explain(error: ValidationError) -> list[str]:
     """What is wrong, a sentence each, without echoing the values (they may be long or hostile)."""
-    return [_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors(include_url=False)]
+    faults = error.errors(include_url=False)
+    return [_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in faults if not _follows(fault, faults)]
+
+
+def _follows(fault: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is too short only because its items are faulty, which is said of each."""
+    here = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        len(one["loc"]) > len(here) and one["loc"][: len(here)] == here for one in faults
+    )
 
 
 def _sentence(loc: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -56,6 +56,8 @@ class GatewayParts:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     catalogue: Directory | None = None
+    #: The tools of the catalogue that a member's spec at main names.
+    named_tools: Callable[[str, str], Collection[str]] = lambda _team, _member: ()
     #: Chains, economy and loop limits as main has them now.
     models_law: Callable[[], ModelsLaw] = ModelsLaw
     #: Sees every call; and what refuses new model calls when there are too many.
@@ -93,7 +95,7 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     """Builds the gateway and closes what an earlier one left open. Blocking; called once, before serving."""
     settings = parts.model_settings
     prices = Prices(settings.base_url, settings.price_per_million)
-    grants = Grants(parts.access, parts.models_of)
+    grants = Grants(parts.access, parts.models_of, parts.named_tools)
     allowance = Allowance(parts.budgets, parts.team_budget_usd)
     door = Door(parts.database, parts.identity, grants, allowance, prices, parts.clock, parts.new_id, parts.queue)
     door.till.observer, door.till.load = parts.observer, parts.load

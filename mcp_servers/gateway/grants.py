@@ -21,18 +21,34 @@ class Access(Protocol):
     ) -> bool: ...
     def wanted_arguments(self, team: str, member: str, tool: str, *, manager: bool = False) -> tuple[str, ...]: ...
     def rate(self, team: str, member: str, tool: str) -> int | None: ...
+    @property
+    def named_in_team(self) -> bool: ...
+
+
+def _none(_team: str, _member: str) -> Collection[str]:
+    return ()
 
 
 @dataclass(frozen=True)
 class Grants:
-    """`access` gives the law as it stands now; `models_of(team, member)` the models named by that member's deployed spec."""
+    """`access` gives the law as it stands now; `models_of(team, member)` the models named by that member's deployed spec.
+
+    `named_tools(team, member)` are the tools of the catalogue that the member's spec at main names.
+    """
 
     access: Callable[[], Access]
     models_of: Callable[[str, str], Collection[str]]
+    named_tools: Callable[[str, str], Collection[str]] = _none
 
     def may_call(self, caller: Caller, tool: str) -> bool:
         """A person and the kernel itself may call every tool; a member what is granted."""
-        return caller.kind != "member" or self.access().may(caller.team, caller.member, tool, manager=caller.manager)
+        if caller.kind != "member":
+            return True
+        access = self.access()
+        return access.may(caller.team, caller.member, tool, manager=caller.manager) or self._named(access, caller, tool)
+
+    def _named(self, access: Access, caller: Caller, tool: str) -> bool:
+        return access.named_in_team and tool in self.named_tools(caller.team, caller.member)
 
     def models(self, caller: Caller) -> Collection[str]:
         """The names a member may use."""
@@ -56,10 +72,12 @@ class Grants:
                 f"{caller.address} may call {tool[:80]} only with certain arguments: policies/access.yaml has patterns for "
                 f"{names}. Give values that fit, or have a person widen the grant by a pull request.",
             )
+        if self._named(access, caller, tool):
+            return
         raise Refused(
             "not_allowed",
             f"{caller.address} may not call {tool[:80]}: no grant in policies/access.yaml covers it. "
-            "A person can grant it there by a pull request.",
+            "A tool of the catalogue may also be named in the member's team.yaml; both go by a pull request.",
         )
 
     def check_model(self, caller: Caller, model: str) -> None:

@@ -17,7 +17,7 @@ from mcp_servers.git.compared import compare
 from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
-from mcp_servers.git.server_facts import server_facts
+from mcp_servers.git.server_facts import catalogue_tools, server_facts
 from policies import facts, law
 from policies.facts import ChangedFile, Facts, LawFacts, Override, Slot, SpecFacts, TeamFacts
 from policies.kinds import LAW_FOLDER, one_server_folder, team_folder, touched_folders
@@ -108,6 +108,10 @@ def build(
 ) -> Facts:
     """All facts of the change, for one verdict."""
     team = _team(repository, factory, base.commit, contents, remembered.verified_trees) if contents.folder else None
+    networks = base.law.access.own_networks
+    server = (
+        server_facts(repository, base.commit, contents.tree, contents.server, networks) if contents.server else None
+    )
     return Facts(
         number=change.number,
         state=change.state,
@@ -125,7 +129,7 @@ def build(
         conflicts=contents.conflicts,
         files=contents.files,
         team=team,
-        server=server_facts(repository, base.commit, contents.tree, contents.server) if contents.server else None,
+        server=server,
         reports=reports_facts(repository, factory, contents.tree) if concerns_reports(contents.files) else None,
         reviews=tuple(_review(review) for review in reviews),
         slots=remembered.slots,
@@ -191,10 +195,10 @@ def _team(
     )
     before = _spec_or_none(repository, factory, base, path) if read.tree_before else None
     read = read.model_copy(update={"spec_before": before})
-    return read if read.tree_after is None else _rendered(repository, factory, contents.tree, read)
+    return read if read.tree_after is None else _rendered(repository, factory, base, contents.tree, read)
 
 
-def _rendered(repository: Repository, factory: Factory, tree: str, team: TeamFacts) -> TeamFacts:
+def _rendered(repository: Repository, factory: Factory, base: str, tree: str, team: TeamFacts) -> TeamFacts:
     """The facts, with what the factory makes of the folder's `team.yaml`."""
     try:
         spec = _spec(repository, factory, tree, team.path)
@@ -203,9 +207,11 @@ def _rendered(repository: Repository, factory: Factory, tree: str, team: TeamFac
     except Exception as error:  # noqa: BLE001 (whatever the factory does with a stranger's text, it is the text's problem)
         return team.model_copy(update={"problem": f"{type(error).__name__}: {str(error)[:1000]}"})
     missing, extra, different = compare(expected, repository.listing(tree, team.path), team.path)
+    asked = spec_facts(spec)
     return team.model_copy(
         update={
-            "spec_after": spec_facts(spec),
+            "spec_after": asked,
+            "catalogue_tools": catalogue_tools(repository, base, (tool for _, _, tool in asked.tools)),
             "forecast_usd_micro_month": month,
             "missing": missing,
             "extra": extra,

@@ -8,6 +8,7 @@ from mcp_servers.git.changes import Proposal, Refused
 from mcp_servers.git.chart_facts import BadTeams, reports_change
 from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.repository import Repository
+from mcp_servers.git.server_facts import catalogue_tools
 from mcp_servers.git.server_proposals import server_proposal
 from memory.changes import Intent
 from policies.facts import ChangedFile, Facts, Kind, TeamFacts
@@ -54,6 +55,9 @@ def preview(
             tree_before=None,
             tree_after=_UNBORN,
             spec_after=reading.spec_facts(team),
+            catalogue_tools=catalogue_tools(
+                repository, base.commit, (tool for member in team.members for tool in member.tools)
+            ),
             namesakes=(*(((ZONE, team.folder),) if exists else ()), *others),
             forecast_usd_micro_month=factory.forecast(team),
         ),

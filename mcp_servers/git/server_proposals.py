@@ -48,7 +48,7 @@ def preview(
             ChangedFile(path=f"{CATALOG}{spec.name}/{name}", mode="100644", size=len(data))
             for name, data in sorted(render_server(spec).items())
         ),
-        server=told(server, spec),
+        server=told(server, spec, base.law.access.own_networks),
         open_before=before,
         read_at=wanted.at,
     )
@@ -112,7 +112,7 @@ def body(spec: ServerSpec, story: Story) -> str:
             "- [ ] The gate's verdict below was read",
             "",
             "All files are made by the MCP factory from `server.yaml`; the gate compares them byte for byte. Merging admits",
-            "the tools; calling them takes a grant in `policies/access.yaml`.",
+            "the tools; a member calls one once its team's `team.yaml` names it, or `policies/access.yaml` grants it.",
             "",
         ]
     )
@@ -129,6 +129,13 @@ def _tool(spec: ServerSpec, tool: ToolSpec) -> list[str]:
         *reached,
         block(json.dumps(tool.schema_, indent=1, sort_keys=True)),
         "",
+        *(_steps(tool) if tool.steps else []),
         f"Hash `{tool.sha256}`",
         "",
     ]
+
+
+def _steps(tool: ToolSpec) -> list[str]:
+    """What it does, in order: the fixed texts that it gives are read before they are admitted."""
+    steps = [step.model_dump(mode="json", exclude_defaults=True) for step in tool.steps]
+    return ["Does, step by step:", "", block(json.dumps(steps, indent=1, ensure_ascii=False)), ""]

@@ -1,11 +1,12 @@
-"""Who could do it already: required skills against living teams. Pure."""
+"""Who could do it already: required skills against living teams, a tool's abilities against served ones. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meta_teams.delivery.seen import TeamRow
+from meta_teams.delivery.seen import ServerRow, TeamRow
 
 #: They lead and build the company; work goes to the others.
 META_TEAMS = frozenset({"executive", "devops"})
@@ -35,6 +36,26 @@ def coverage(required: Sequence[str], department: str, teams: Sequence[TeamRow])
     if share >= EXTENDABLE_FROM:
         return Coverage(extendable=best.name, missing=missing)
     return Coverage(missing=missing)
+
+
+def serving(required: Sequence[str], servers: Sequence[ServerRow]) -> ServerRow | None:
+    """The healthy server whose tools do at least three quarters of it, told from names and purpose; the first by name of equals."""
+    healthy = sorted((one for one in servers if one.healthy and one.tools), key=lambda one: one.server)
+    if not required or not healthy:
+        return None
+    best = max(healthy, key=lambda one: _served(required, one))
+    return best if _served(required, best) >= COVERED_FROM * len(required) else None
+
+
+def _served(required: Sequence[str], server: ServerRow) -> int:
+    said = " ".join([server.purpose, *(one.tool for one in server.tools)]).lower()
+    has = {_root(word) for word in re.findall(r"[a-z0-9]+", said)}
+    return sum({_root(word) for word in skill.lower().split("-") if word} <= has for skill in required)
+
+
+def _root(word: str) -> str:
+    """What `currencies` and `currency`, or `convert` and `conversion` have in common."""
+    return _stem(word)[:5]
 
 
 def _met(required: Sequence[str], team: TeamRow) -> frozenset[str]:

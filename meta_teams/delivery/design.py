@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from meta_teams.delivery.coverage import Coverage
 from meta_teams.delivery.model_replies import Misfit, corrections, faults_of, messages, parse, tagged
+from meta_teams.delivery.seen import ServerRow
 from meta_teams.delivery.team_names import PROTECTED, unique
 from meta_teams.delivery.understand import Understanding
 from teams.messages import TeamCreationRequest
@@ -29,7 +30,8 @@ from teams.spec import (
 
 PURPOSE = "design-team"
 ATTEMPTS = 3
-#: What a new team's members may ask for. More is a person's to grant, in the policy files.
+#: What a new team's members may ask for, besides the tools of the catalogue, which the team's approval grants. More is a
+#: person's to grant, in the policy files.
 TOOLS = frozenset({"registry__query_teams"})
 #: The usual daily budget; a higher one is a person's to set.
 MOST_BUDGET = Decimal(10)
@@ -50,14 +52,17 @@ class Proposal(Strict):
     rationale: Paragraph
 
 
-def read(reply: str) -> tuple[TeamSpec, str]:
-    """The spec in a model's reply and the rationale. `Misfit` where it breaks a schema, a rule of teams, or a limit."""
+def read(reply: str, served: Collection[str] = ()) -> tuple[TeamSpec, str]:
+    """The spec in a model's reply and the rationale. `served` are the catalogue's tools.
+
+    `Misfit` where it breaks a schema, a rule of teams, or a limit.
+    """
     proposal = parse(reply, Proposal)
     try:
         spec = TeamSpec.model_validate(proposal.model_dump(exclude={"rationale"}))
     except ValidationError as error:
         raise Misfit(faults_of(error)) from error
-    if faults := list(_over_limits(spec)):
+    if faults := list(_over_limits(spec, TOOLS.union(served))):
         raise Misfit(faults)
     return spec, proposal.rationale
 
@@ -67,7 +72,7 @@ def with_free_name(spec: TeamSpec, taken: Collection[str]) -> TeamSpec:
     return spec.model_copy(update={"name": unique(spec.name, taken)})
 
 
-def _over_limits(spec: TeamSpec) -> Iterator[str]:
+def _over_limits(spec: TeamSpec, tools: Collection[str]) -> Iterator[str]:
     if spec.name in PROTECTED:
         yield f"name: '{spec.name}' means something to the company itself; choose another, such as '{spec.name}-support-team'"
     if spec.department in PROTECTED - {"devops"}:
@@ -75,15 +80,21 @@ def _over_limits(spec: TeamSpec) -> Iterator[str]:
     if spec.daily_budget_usd > MOST_BUDGET:
         yield f"daily_budget_usd: at most {MOST_BUDGET}; a higher one is a person's to set"
     for member in spec.members:
-        if wrong := sorted(set(member.tools) - TOOLS):
-            yield f"members.{member.name}.tools: a new team may not have {', '.join(wrong)[:200]}; allowed are {', '.join(sorted(TOOLS))}"
+        if wrong := sorted(set(member.tools) - set(tools)):
+            allowed = ", ".join(sorted(tools))[:1000]
+            yield f"members.{member.name}.tools: a new team may not have {', '.join(wrong)[:200]}; allowed are {allowed}"
         if member.model is not None:
             yield f"members.{member.name}.model: leave it out; which model is used is set by the people who run the company"
 
 
 def prompt(
-    request: TeamCreationRequest, understood: Understanding, covered: Coverage, faults: Sequence[str]
+    request: TeamCreationRequest,
+    understood: Understanding,
+    covered: Coverage,
+    faults: Sequence[str],
+    servers: Sequence[ServerRow] = (),
 ) -> list[dict[str, str]]:
+    served = "\n".join(f"{tool.tool}: {tool.does}" for one in servers for tool in one.tools)
     near = (
         f"Nearest living team: {covered.extendable}; it lacks {', '.join(covered.missing)}."
         if covered.extendable
@@ -95,7 +106,7 @@ def prompt(
         "one is the skeptic, and that is not the manager. Each has a role, a goal, a backstory and skills as lower-case words with "
         "hyphens; together they have every required skill under its name. Each piece of work names its member. Framework crewai "
         "for free-form work, langgraph for a fixed order of steps. Placement is department first, such as marketing.socialmedia. "
-        f"Tools only if needed, of: {', '.join(sorted(TOOLS))}. No member has a model of its own.",
+        f"Tools only if needed, of: {', '.join(sorted(TOOLS))}{' and those served' if served else ''}. No member has a model of its own.",
         tagged(
             "skills",
             f"function: {understood.function}\ndepartment: {understood.department}\n"
@@ -103,6 +114,7 @@ def prompt(
         ),
         tagged("reason", request.business_justification),
         near,
+        tagged("servers", served) if served else "",
         corrections(faults),
         tagged("request", request.capability_gap),
     )

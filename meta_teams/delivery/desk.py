@@ -82,14 +82,19 @@ class Desk:
             raise GatewayError(f"{tool} answered in a shape nobody knows: {'; '.join(faults_of(error))}") from error
 
     async def ask_model(
-        self, member: Member, messages: Sequence[Mapping[str, Any]], purpose: str, schema: type[BaseModel]
+        self,
+        member: Member,
+        messages: Sequence[Mapping[str, Any]],
+        purpose: str,
+        schema: type[BaseModel] | tuple[str, Mapping[str, Any]],
     ) -> str:
-        """The reply, unread."""
+        """The reply, unread. `schema` is a model, or a name with a JSON Schema."""
+        name, wanted = schema if isinstance(schema, tuple) else (schema.__name__, schema.model_json_schema())
         return await self.door.complete(
             member.name,
             messages,
             model=self.spec.model_of(member),
             purpose=purpose,
             run_id=self.run.correlation_id,
-            response_format=response_format(schema.__name__, schema),
+            response_format=response_format(name, wanted),
         )

@@ -14,7 +14,10 @@ M = TypeVar("M", bound=BaseModel)
 
 #: A reply larger than this is nobody's spec.
 MAX_REPLY = 200_000
-_TAGS = re.compile(r"<(?=\s*/?\s*(?:request|history|teams|skills|faults|reason|log|state)\b)", re.IGNORECASE)
+_TAGS = re.compile(
+    r"<(?=\s*/?\s*(?:request|history|teams|servers|programs|skills|faults|reason|log|state|form|found)\b)",
+    re.IGNORECASE,
+)
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 
@@ -57,13 +60,16 @@ def parse(reply: str, schema: type[M]) -> M:
 
 def faults_of(error: ValidationError) -> list[str]:
     """Each fault as `where: what to change`."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)[:12]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    places = {it["loc"][:-1] for it in found} | {it["loc"][:-2] for it in found}
+    # A list is not too short where its items are faulty, which is said of each.
+    found = [it for it in found if it["type"] != "too_short" or it["loc"] not in places][:12]
     return [f"{'.'.join(str(step) for step in it['loc']) or 'answer'}: {it['msg'][:300]}" for it in found]
 
 
-def response_format(name: str, schema: type[BaseModel]) -> Mapping[str, Any]:
-    """OpenAI's structured output for this schema."""
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema.model_json_schema()}}
+def response_format(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """OpenAI's structured output for this JSON Schema."""
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
 
 
 def messages(system: str, *parts: str) -> list[dict[str, str]]:

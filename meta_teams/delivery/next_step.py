@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from meta_teams.delivery.coverage import Coverage, coverage
+from meta_teams.delivery.coverage import Coverage, coverage, serving
 from meta_teams.delivery.design import ATTEMPTS
 from meta_teams.delivery.diagnose import Decision, Diagnosis, decide
-from meta_teams.delivery.seen import ChangeRow, Forecast, Log, TeamRow, TeamStatus
+from meta_teams.delivery.seen import ChangeRow, Forecast, Log, Looked, ServerRow, TeamRow, TeamStatus
 from meta_teams.delivery.understand import Understanding
 from teams.messages import Incident, Outcome, TeamCreationRequest
 from teams.spec import TeamSpec
@@ -21,9 +22,13 @@ class Step(StrEnum):
     ASK = "ask"
     COVERED = "covered"
     DESIGN = "design"
+    #: Ask a server elsewhere what its tools are.
+    LOOK = "look"
+    DESIGN_SERVER = "design_server"
     REFUSE = "refuse"
     FORECAST = "forecast"
     PROPOSE = "propose"
+    PROPOSE_SERVER = "propose_server"
     INSPECT = "inspect"
     DIAGNOSE = "diagnose"
     ROLL_BACK = "roll_back"
@@ -50,6 +55,9 @@ class Facts(BaseModel):
 
     teams: tuple[TeamRow, ...] | None = None
     changes: tuple[ChangeRow, ...] | None = None
+    #: The tool servers that are served, and the programs that may be wrapped.
+    servers: tuple[ServerRow, ...] = ()
+    programs: tuple[str, ...] = ()
     understanding: Understanding | None = None
     understand_tries: int = 0
     understand_faults: tuple[str, ...] = ()
@@ -60,6 +68,9 @@ class Facts(BaseModel):
     design_tries: int = 0
     design_faults: tuple[str, ...] = ()
     forecast: Forecast | None = None
+    #: What was found at the server that shall be wrapped; the tool server's spec as JSON values.
+    looked: Looked | None = None
+    server: dict[str, Any] | None = None
 
     status: TeamStatus | None = None
     log: Log | None = None
@@ -70,6 +81,8 @@ class Facts(BaseModel):
     #: The proposal of this thread, and how far it has come, as last read.
     change: int | None = None
     progress: ChangeRow | None = None
+    #: The proposed server as the gateway serves it, once its change is merged; None if it is not served.
+    served: ServerRow | None = None
     #: Why a proposal was not made.
     refusals: tuple[str, ...] = ()
     outcome: Outcome | None = None
@@ -79,6 +92,18 @@ class Facts(BaseModel):
         if self.understanding is None or self.teams is None:
             return Coverage()
         return coverage(self.understanding.required_skills, self.understanding.department, self.teams)
+
+    @property
+    def serving(self) -> ServerRow | None:
+        """The tool server that does it already."""
+        return serving(self.understanding.required_skills, self.servers) if self.understanding else None
+
+    @property
+    def same_server(self) -> ChangeRow | None:
+        """An open change that proposes a tool server of the designed one's name."""
+        name = self.server["name"] if self.server else None
+        wanted = [it for it in self.changes or () if it.state == "open" and it.kind == "new_server"]
+        return next((it for it in wanted if it.server == name), None)
 
     @property
     def taken_names(self) -> frozenset[str]:
@@ -114,7 +139,8 @@ def is_over(facts: Facts) -> bool:
     change, status = facts.progress, facts.status
     if change is None or change.state == "open":
         return False
-    if change.state == "closed" or change.rolled_back_by is not None:
+    if change.state == "closed" or change.rolled_back_by is not None or change.server is not None:
+        # A server is served, or not, from the moment of the merge on: there is nothing to wait for.
         return True
     return change.progress == "verified" or (status is not None and status.healthy)
 
@@ -132,6 +158,8 @@ def _for_request(facts: Facts) -> Step:
         return Step.UNDERSTAND if facts.understand_tries < ATTEMPTS else Step.ASK
     if facts.understanding.intent == "unclear":
         return Step.ASK
+    if facts.understanding.intent == "tool_server":
+        return _for_server(facts, facts.understanding)
     if facts.covered.team is not None:
         return Step.COVERED
     if facts.spec is None:
@@ -139,6 +167,16 @@ def _for_request(facts: Facts) -> Step:
     if facts.same_proposal is not None:
         return Step.ADOPT
     return Step.FORECAST if facts.forecast is None else Step.PROPOSE
+
+
+def _for_server(facts: Facts, understanding: Understanding) -> Step:
+    if facts.serving is not None:
+        return Step.COVERED
+    if (understanding.server_url or understanding.program) and facts.looked is None:
+        return Step.LOOK
+    if facts.server is None:
+        return Step.DESIGN_SERVER if facts.design_tries < ATTEMPTS else Step.REFUSE
+    return Step.ADOPT if facts.same_server is not None else Step.PROPOSE_SERVER
 
 
 def _for_incident(facts: Facts) -> Step:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from meta_teams.delivery import server_outcomes
 from meta_teams.delivery.next_step import Facts
-from meta_teams.delivery.seen import blocking
+from meta_teams.delivery.seen import blocking, gist
 from teams.messages import Outcome, ReplyState
 
-_ASK_AGAIN = "What should the team be able to do? One sentence with the work and whom it is for is enough."
+_ASK_AGAIN = "What should the team be able to do, or the tool be good for? One sentence with the work and whom it is for is enough."
 
 
 def ask(facts: Facts) -> Outcome:
@@ -17,6 +16,8 @@ def ask(facts: Facts) -> Outcome:
 
 
 def covered(facts: Facts) -> Outcome:
+    if (server := facts.serving) is not None:
+        return server_outcomes.covered(server)
     skills = ", ".join(facts.understanding.required_skills) if facts.understanding else ""
     return Outcome(
         outcome="covered", team=facts.covered.team, reasons=(f"{facts.covered.team} has what is needed: {skills}",)
@@ -25,6 +26,8 @@ def covered(facts: Facts) -> Outcome:
 
 def refuse(facts: Facts) -> Outcome:
     """The proposal was refused, or no design held."""
+    if facts.understanding is not None and facts.understanding.intent == "tool_server":
+        return server_outcomes.refused(facts)
     if facts.refusals:
         return Outcome(outcome="held" if facts.incident else "refused", team=_team(facts), reasons=facts.refusals)
     tries = f"no design held in {facts.design_tries} tries; say more exactly what the team shall do"
@@ -41,6 +44,8 @@ def report(facts: Facts) -> Outcome:
     change = facts.progress
     if change is None:
         raise AssertionError("a report is made once the change was read")
+    if change.server is not None:
+        return server_outcomes.ended(change, facts.served)
     forecast = facts.forecast.usd_month if facts.forecast else None
     team = change.team or _team(facts)
     if change.state == "closed":
@@ -64,15 +69,12 @@ def report(facts: Facts) -> Outcome:
     )
 
 
-def gist(verdict: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The verdict without its tree: who wants the reasons of every rule reads the change."""
-    return None if verdict is None else {name: verdict[name] for name in ("outcome", "reason") if name in verdict}
-
-
 def waiting(facts: Facts) -> Outcome:
     """The change as it stands while somebody else's turn it is: a person's, the merge desk's, the reconciler's."""
     change = facts.progress
     reasons = blocking(change.verdict) if change and change.state == "open" else ()
+    if change is not None and change.server is not None:
+        return server_outcomes.proposed(change, reasons, facts.server)
     if change and change.state == "merged":
         reasons = (
             f"change {change.number} is merged; {change.team} is {facts.status.state if facts.status else 'not started yet'}",
@@ -100,6 +102,8 @@ def reply_state(outcome: Outcome) -> ReplyState:
 
 def sentence(outcome: Outcome) -> str:
     """What people read. Made of the outcome alone."""
+    if outcome.server is not None:
+        return server_outcomes.sentence(outcome)
     team, change, why = outcome.team, outcome.change, "; ".join(outcome.reasons)
     match outcome.outcome:
         case "proposed":
@@ -112,7 +116,7 @@ def sentence(outcome: Outcome) -> str:
         case "question":
             return outcome.question or _ASK_AGAIN
         case "refused":
-            return f"No team was proposed: {why}."
+            return f"Nothing was proposed: {why}."
         case "active":
             return f"{team} is active: change {change} is merged, deployed and healthy."
         case "rejected":

@@ -29,6 +29,7 @@ class ChangeRow(Seen):
     progress: str = ""
     kind: str | None = None
     team: str | None = None
+    server: str | None = None
     title: str = ""
     rolled_back_by: int | None = None
     #: What the person said who closed it.
@@ -61,6 +62,51 @@ class TeamStatus(Seen):
         return self.state == "active" and self.serving_tree == self.tree
 
 
+class ToolRow(Seen):
+    """A tool that is served, as it is called: `weather__current`."""
+
+    tool: str
+    does: str = ""
+
+
+class ServerRow(Seen):
+    """A tool server of the catalogue, from gateway__list_servers: from evidence, not from what was proposed."""
+
+    server: str
+    kind: str = ""
+    purpose: str = ""
+    healthy: bool = False
+    problem: str | None = None
+    tools: tuple[ToolRow, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    missing_secrets: tuple[str, ...] = ()
+
+
+class ForeignTool(Seen):
+    """A tool that a server elsewhere says it has. With a `problem` it cannot be admitted."""
+
+    name: str
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    problem: str | None = None
+
+
+class Looked(Seen):
+    """From gateway__look_at_server. The definitions are a stranger's words."""
+
+    url: str | None = None
+    command: tuple[str, ...] = ()
+    tools: tuple[ForeignTool, ...] = ()
+
+
+class Form(Seen):
+    """From factory__describe_server_spec: what may be chosen of an internal server, and what is checked."""
+
+    schema_: dict[str, Any] = Field(validation_alias=AliasChoices("schema", "schema_"))
+    rules: tuple[str, ...] = ()
+    example: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
 class Forecast(Seen):
     """From factory__forecast_team_cost. Decimal US dollars, as text."""
 
@@ -83,3 +129,8 @@ def blocking(verdict: dict[str, Any] | None) -> tuple[str, ...]:
     if not rules and verdict.get("outcome") != "allow":
         rules = [verdict]
     return tuple(f"{rule.get('rule')}: {rule.get('reason')}" for rule in rules)
+
+
+def gist(verdict: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The verdict without its tree: who wants the reasons of every rule reads the change."""
+    return None if verdict is None else {name: verdict[name] for name in ("outcome", "reason") if name in verdict}

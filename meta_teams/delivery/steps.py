@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from meta_teams.delivery import design, diagnose, understand
+from meta_teams.delivery import design, diagnose, server_steps, understand
 from meta_teams.delivery.desk import Desk, ToolRefused
 from meta_teams.delivery.model_replies import Misfit, parse, visible
 from meta_teams.delivery.next_step import Facts, Step
@@ -55,15 +55,15 @@ async def survey(desk: Desk, facts: Facts) -> Found:
     changes = (await desk.use(CHANGES, {"state": "open"}, _Changes)).changes
     names = ", ".join(team.name for team in teams) or "none"
     desk.say(desk.holder(QUERY).name, f"Living teams: {names}. Open changes: {len(changes)}.")
-    return {"teams": teams, "changes": changes}
+    return {"teams": teams, "changes": changes, **await server_steps.survey_servers(desk)}
 
 
 async def understand_request(desk: Desk, facts: Facts) -> Found:
     request, member = _request(facts), desk.holder(QUERY)
-    messages = understand.prompt(request, facts.teams or (), facts.understand_faults)
+    messages = understand.prompt(request, facts.teams or (), facts.servers, facts.programs, facts.understand_faults)
     reply = await desk.ask_model(member, messages, understand.PURPOSE, understand.Understanding)
     try:
-        understood = parse(reply, understand.Understanding)
+        understood = understand.read(reply, request, facts.programs)
     except Misfit as misfit:
         desk.say(member.name, f"My reading of the request did not hold: {misfit}")
         return {"understand_tries": facts.understand_tries + 1, "understand_faults": misfit.faults}
@@ -77,10 +77,10 @@ async def design_team(desk: Desk, facts: Facts) -> Found:
     if facts.understanding is None:
         raise AssertionError("a team is designed once the request is understood")
     member = desk.holder(VALIDATE)
-    messages = design.prompt(_request(facts), facts.understanding, facts.covered, facts.design_faults)
+    messages = design.prompt(_request(facts), facts.understanding, facts.covered, facts.design_faults, facts.servers)
     reply = await desk.ask_model(member, messages, design.PURPOSE, design.Proposal)
     try:
-        spec, rationale = design.read(reply)
+        spec, rationale = design.read(reply, [tool.tool for one in facts.servers for tool in one.tools])
         named = design.with_free_name(spec, facts.taken_names)
         await _validate(desk, design.as_data(named))
     except Misfit as misfit:
@@ -119,6 +119,18 @@ async def propose(desk: Desk, facts: Facts) -> Found:
     return await _proposed(desk, PROPOSE, proposal)
 
 
+async def propose_server(desk: Desk, facts: Facts) -> Found:
+    request = _request(facts)
+    proposal = {
+        "spec": facts.server,
+        "gap": visible(request.capability_gap)[:_MOST_TEXT].strip() or "not said in visible words",
+        "requester": request.requester,
+        "key": desk.run.correlation_id,
+        "rationale": visible(facts.rationale)[:_MOST_TEXT].strip(),
+    }
+    return await _proposed(desk, server_steps.PROPOSE, proposal)
+
+
 async def inspect(desk: Desk, facts: Facts) -> Found:
     team = _incident(facts).team
     status = await desk.use(STATUS, {"team": team}, TeamStatus)
@@ -154,14 +166,17 @@ async def roll_back(desk: Desk, facts: Facts) -> Found:
 
 
 async def adopt(desk: Desk, facts: Facts) -> Found:
-    number = facts.decision.change if facts.decision else facts.same_proposal.number if facts.same_proposal else None
+    same = facts.same_server or facts.same_proposal
+    number = facts.decision.change if facts.decision else same.number if same else None
     desk.say(desk.manager, f"Change {number} is about this already; I take it up instead of making another.")
     return {"change": number}
 
 
 async def check(desk: Desk, facts: Facts) -> Found:
-    """How far the change has come, from Git, and how its team is, from the cluster; never from a message."""
+    """How far the change has come, from Git, and how its team or server is, from where it runs; never from a message."""
     progress = await desk.use(CHANGE, {"number": facts.change}, ChangeRow)
+    if progress.server is not None:
+        return {"progress": progress, "served": await server_steps.served(desk, progress)}
     status = None
     if progress.state == "merged" and progress.team is not None:
         try:
@@ -224,6 +239,9 @@ STEPS: Mapping[Step, StepFunction] = {
     Step.DESIGN: design_team,
     Step.FORECAST: forecast_cost,
     Step.PROPOSE: propose,
+    Step.LOOK: server_steps.look,
+    Step.DESIGN_SERVER: server_steps.design_server,
+    Step.PROPOSE_SERVER: propose_server,
     Step.INSPECT: inspect,
     Step.DIAGNOSE: diagnose_incident,
     Step.ROLL_BACK: roll_back,

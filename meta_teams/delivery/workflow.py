@@ -167,6 +167,8 @@ def _wait(thread: str, waits: Waits) -> Node:
             raise AssertionError("only a change is waited for")
         await waits.add(facts.change, thread)
         interrupt({"change": facts.change})
-        return {"facts": facts.model_copy(update={"progress": None, "status": None}).model_dump(mode="json")}
+        return {
+            "facts": facts.model_copy(update={"progress": None, "status": None, "served": None}).model_dump(mode="json")
+        }
 
     return wait

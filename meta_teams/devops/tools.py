@@ -19,8 +19,11 @@ TOOLS: dict[str, tuple[str, ...]] = {
         "registry__get_team_composition",
         "factory__validate_team_spec",
         "factory__render_team",
+        "factory__describe_server_spec",
         "factory__validate_server_spec",
         "factory__render_server",
+        "gateway__list_servers",
+        "gateway__look_at_server",
     ),
     "cost-analyst": ("factory__forecast_team_cost",),
     "reliability-engineer": (

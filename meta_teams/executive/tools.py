@@ -9,6 +9,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
         "git__list_changes",
         "git__get_change",
         "cluster__team_status",
+        "gateway__list_servers",
     ),
     "cto": (),
     "cmo": (),

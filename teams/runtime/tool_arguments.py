@@ -20,8 +20,10 @@ class AskTeam(BaseModel):
 class RequestTeam(BaseModel):
     """What `request_team` takes (F26)."""
 
-    capability_gap: str = Field(description="What the company cannot do today, in one or two sentences")
-    required_skills: list[str] = Field(description="The skills it takes, a few words each")
+    capability_gap: str = Field(
+        description="What the company cannot do today, in one or two sentences; addresses and names exactly as they were given"
+    )
+    required_skills: list[str] = Field(description="The skills it takes, or what the tool must do, a few words each")
     urgency: Priority = Field(description="low, normal, high or urgent")
     business_justification: str = Field(description="Why the company needs it")
 

@@ -131,8 +131,9 @@ class Toolbox:
             ),
             TeamTool(
                 "request_team",
-                "Asks the DevOps team for a capability that no living team has. Returns its answer as JSON: state, "
-                "text, data (outcome, change, team, question, reasons). It only proposes; a person decides.",
+                "Asks the DevOps team for a capability that no living team has, or for a tool that teams can call. Returns its "
+                "answer as JSON: state, text, data (outcome, change, team or server and tools, question, reasons, next_step). "
+                "It only proposes; a person decides.",
                 RequestTeam.model_json_schema(),
                 _told("request_team", request_team),
             ),

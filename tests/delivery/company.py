@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mcp_servers.factories.server_files import BadSpec, parse_server
+from mcp_servers.factories.server_form import form
 from mcp_servers.gateway.rehearsal import answer
 from teams.messages import Envelope, Kind, Payload
 from teams.runtime.gateway_client import ToolAnswer
@@ -33,6 +35,10 @@ class Company:
     model: Model = rehearsal
     teams: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     changes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    servers: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    programs: list[str] = field(default_factory=list[str])
+    #: Address or program -> what is found there: a look's answer, or the reason why there is none.
+    elsewhere: dict[str, dict[str, Any] | str] = field(default_factory=dict[str, dict[str, Any] | str])
     status: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     log: list[str] = field(default_factory=list[str])
     keys: dict[str, int] = field(default_factory=dict[str, int])
@@ -103,6 +109,31 @@ class Company:
         self.gaps.append(gap)
         return _ok({"change": number, "branch": "auto/x", "url": "http://x", "state": "open", "verdict": None})
 
+    def list_servers(self) -> ToolAnswer:
+        return _ok({"servers": self.servers, "programs": self.programs})
+
+    def look_at_server(self, url: str = "", program: str = "") -> ToolAnswer:
+        found = self.elsewhere.get(url or program, "it could not be reached")
+        return ToolAnswer(found, None, True) if isinstance(found, str) else _ok(found)
+
+    def describe_server_spec(self) -> ToolAnswer:
+        return _ok(form())
+
+    def validate_server_spec(self, spec: dict[str, Any]) -> ToolAnswer:
+        try:
+            parse_server(spec)
+        except BadSpec as error:
+            return _ok({"ok": False, "errors": error.errors})
+        return _ok({"ok": True, "errors": []})
+
+    def propose_server(self, spec: dict[str, Any], gap: str, requester: str, key: str, rationale: str) -> ToolAnswer:
+        if self.refusal:
+            return ToolAnswer("; ".join(self.refusal["reasons"]), self.refusal, True)
+        number = self._change(key, "new_server", spec["name"], requester)
+        self.specs.setdefault(number, spec)
+        self.gaps.append(gap)
+        return _ok({"change": number, "branch": "auto/x", "url": "http://x", "state": "open", "verdict": None})
+
     def propose_rollback(self, team: str, reason: str, key: str) -> ToolAnswer:
         number = self._change(key, "rollback_team", team, "devops/doctor")
         return _ok({"change": number, "branch": "auto/x", "url": "http://x", "state": "open", "verdict": None})
@@ -128,7 +159,14 @@ class Company:
                     "progress": "judged",
                     "kind": kind,
                 }
-                | {"team": team, "requester": requester, "rolled_back_by": None, "verdict": verdict}
+                | {
+                    "team": None,
+                    "server": None,
+                    "server" if kind == "new_server" else "team": team,
+                    "requester": requester,
+                    "rolled_back_by": None,
+                    "verdict": verdict,
+                }
             )
         return self.keys[key]
 
@@ -136,6 +174,14 @@ class Company:
 
     def merge(self, number: int, *, healthy: bool = True) -> None:
         change = self.changes[number - 1]
+        if change["server"] is not None:
+            change |= {"state": "merged", "progress": "merged", "verdict": None}
+            spec = self.specs[number]
+            tools = [{"tool": f"{spec['name']}__{it['name']}", "does": it["description"]} for it in spec["tools"]]
+            problem = None if healthy else "did not answer in 5 s"
+            row = {"server": spec["name"], "kind": spec["kind"], "purpose": spec["purpose"], "healthy": healthy}
+            self.servers.append(row | {"problem": problem, "tools": tools if healthy else []})
+            return
         change |= {"state": "merged", "progress": "verified" if healthy else "merged", "verdict": None}
         self.status[change["team"]] = {"state": "active" if healthy else "starting", "wanted_tree": "t"}
         self.status[change["team"]] |= {"serving_tree": "t" if healthy else None, "verified_trees": [], "reason": None}
@@ -180,7 +226,10 @@ def devops_spec() -> TeamSpec:
             "process": "delivery",
             "members": [
                 member("lead", manager=True, tools=["registry__query_teams"]),
-                member("designer", tools=["factory__validate_team_spec", "git__propose_team"]),
+                member(
+                    "designer",
+                    tools=["factory__validate_team_spec", "factory__validate_server_spec", "git__propose_team"],
+                ),
                 member("doctor", tools=["cluster__team_log", "cluster__team_status", "git__propose_rollback"]),
             ],
             "work": [{"name": "deliver", "member": "lead", "description": "d", "expected_output": "e"}],

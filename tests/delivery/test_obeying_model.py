@@ -92,7 +92,7 @@ async def test_without_the_bend_the_same_wish_passes_so_the_refusals_are_for_the
 async def test_without_the_limits_the_attack_would_reach_the_proposal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_limits(spec: object) -> list[str]:
+    def no_limits(spec: object, tools: object) -> list[str]:
         return []
 
     monkeypatch.setattr(design, "_over_limits", no_limits)

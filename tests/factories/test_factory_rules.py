@@ -156,6 +156,7 @@ async def test_the_tool_server_validates_forecasts_and_renders() -> None:
         "validate_team_spec",
         "forecast_team_cost",
         "render_team",
+        "describe_server_spec",
         "validate_server_spec",
         "render_server",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ from mcp_servers.factories.fileset import write
 from mcp_servers.factories.mcp_server import render_server
 from mcp_servers.factories.server import create_factory_server
 from mcp_servers.factories.server_files import BadSpec, dump_server, load_server, parse_server
+from mcp_servers.factories.server_form import form
 from mcp_servers.server_spec import definition_sha256
+from tests.factories.goldens import is_as_it_was
 from tests.factories.server_specs import internal, spec, wrapped
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,60 @@ def test_an_internal_server_has_code_tests_image_manifests_and_readme_and_they_h
         [sys.executable, "-c", probe, str(folder.parent)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0 and "...." in done.stdout, done.stdout + done.stderr
+
+
+KINDS = {
+    "internal": internal(),
+    "http": wrapped([TOOL], url="https://wiki.example.com/mcp"),
+    "stdio": wrapped(
+        [TOOL],
+        kind="stdio",
+        url=None,
+        command=["mcp-server-time", "--local-timezone", "UTC"],
+        credentials=[{"name": "OUTSIDE_KEY", "variable": "KEY"}],
+    ),
+}
+
+
+@pytest.mark.rows("F34")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_is_rendered_as_it_was(kind: str) -> None:
+    """Regenerated with `ELF_GOLDEN=overwrite`."""
+    assert is_as_it_was(render_server(spec(KINDS[kind])), f"server_{kind}")
+
+
+@pytest.mark.rows("F34")
+def test_a_program_has_an_image_and_no_manifests_and_what_runs_elsewhere_has_neither() -> None:
+    program, elsewhere = render_server(spec(KINDS["stdio"])), render_server(spec(KINDS["http"]))
+    entry = next(line for line in program["Dockerfile"].decode().splitlines() if line.startswith("ENTRYPOINT "))
+    assert json.loads(entry.removeprefix("ENTRYPOINT ")) == ["mcp-server-time", "--local-timezone", "UTC"]
+    assert not [name for name in (*program, *elsewhere) if name.startswith("k8s/")]
+    assert "Dockerfile" not in elsewhere
+    assert b"nothing to build or to deploy" in elsewhere["README.md"]
+
+
+@pytest.mark.parametrize("part", ['"]\nRUN id\n#', "$(id)", "a b", "\\", '"'])
+def test_no_argument_of_a_program_becomes_an_instruction_of_its_image(part: str) -> None:
+    data = wrapped([TOOL], kind="stdio", url=None, command=["python3", part])
+    lines = render_server(spec(data))["Dockerfile"].decode().splitlines()
+    assert [line.split()[0] for line in lines if line and not line.startswith("#")] == [
+        "ARG",
+        "FROM",
+        "USER",
+        "ENTRYPOINT",
+    ]
+    assert json.loads(lines[-1].removeprefix("ENTRYPOINT ")) == ["python3", part]
+
+
+@pytest.mark.rows("F34")
+def test_what_a_model_is_told_of_a_server_is_what_is_checked() -> None:
+    told = form()
+    parse_server(told["example"] | {"kind": "internal", "owner": "person:owner"})
+    chosen = set(told["schema"]["properties"])
+    assert {"name", "purpose", "description", "tools"} <= chosen
+    assert not {"kind", "owner", "url", "command"} & chosen
+    steps = {"Static", "Template", "HttpGet", "Transform"}
+    assert steps <= set(told["schema"]["$defs"])
 
 
 @pytest.mark.rows("F34")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +18,10 @@ from mcp_servers.factories.fileset import File, FileSet, NotOurs, write
 from mcp_servers.factories.spec_files import load_spec
 from mcp_servers.factories.team import render
 from teams.spec import TeamSpec, printable
+from tests.factories.goldens import is_as_it_was
 from tests.factories.specs import content_team, support_team
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = Path(__file__).parent / "golden"
 
 HOSTILE = [
     '"""\nimport os\nos.system("x")\n"""',
@@ -79,16 +78,7 @@ def specs(draw: st.DrawFn) -> TeamSpec:
 @pytest.mark.parametrize("spec", [content_team(), support_team()], ids=lambda spec: spec.framework)
 def test_a_team_is_rendered_as_it_was(spec: TeamSpec) -> None:
     """Regenerated with `ELF_GOLDEN=overwrite`."""
-    folder = GOLDEN / spec.folder
-    rendered = render(spec)
-    if os.environ.get("ELF_GOLDEN") == "overwrite":
-        before = {
-            p.relative_to(folder).as_posix()[: -len(".golden")]: File(p.read_bytes()) for p in folder.rglob("*.golden")
-        }
-        kept = FileSet({f"{path}.golden": file for path, file in before.items()})
-        write(FileSet({f"{path}.golden": file for path, file in rendered.files.items()}), folder, replacing=kept)
-    golden = {p.relative_to(folder).as_posix()[: -len(".golden")]: p.read_bytes() for p in folder.rglob("*.golden")}
-    assert dict(rendered) == golden
+    assert is_as_it_was(render(spec), spec.folder)
 
 
 @pytest.mark.parametrize("name", ["executive", "devops"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from bootstrap.main_line import MainLine
 from mcp_servers.factories.mcp_server import render_server
@@ -15,9 +17,12 @@ from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.upstreams import Upstreams
 from mcp_servers.git.proposer import Refusal
 from mcp_servers.safe_http import SafeHttp
+from memory.change_tables import IntentRow, ScopeRow, SlotRow
 from memory.session import Database
+from policies import rules, server_rules
+from policies.evaluate import evaluate
 from policies.verdict import Outcome, Verdict
-from tests.factories.server_specs import internal, spec
+from tests.factories.server_specs import internal, spec, wrapped
 from tests.git.desk_world import LEAD, OWNER, Server, World, running_server, running_world, seeded
 
 PATH = "mcp_servers/catalog/weather"
@@ -114,3 +119,65 @@ def test_a_proposal_that_is_no_server_leaves_nothing(world: World) -> None:
     with pytest.raises(Refusal, match="no such field"):
         propose(world, surprise=True)
     assert world.gate.all("all") == []
+
+
+LOOK: dict[str, Any] = {"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}
+CLOCK = ["mcp-server-time", "--local-timezone", "UTC"]
+
+
+def left(world: World) -> tuple[int, dict[str, str]]:
+    """Rows of intents, slots and scopes, and branches."""
+    with world.database.read() as session:
+        rows = sum(session.scalar(select(func.count()).select_from(it)) or 0 for it in (IntentRow, SlotRow, ScopeRow))
+    return rows, world.repository.refs("refs/heads/auto/")
+
+
+INSIDE: dict[str, dict[str, Any]] = {
+    "metadata": wrapped([LOOK], url="http://169.254.169.254/mcp"),
+    "private": wrapped([LOOK], url="https://10.1.2.3/mcp"),
+    "NAT64": wrapped([LOOK], url="http://[64:ff9b::a01:203]/mcp"),
+    "localhost": wrapped([LOOK], url="http://localhost:8080/mcp"),
+    "loopback in short": wrapped([LOOK], url="http://127.1/mcp"),
+    "loopback as a number": wrapped([LOOK], url="http://2130706433/mcp"),
+    "loopback in hex": wrapped([LOOK], url="http://0x7f000001/mcp"),
+    "a source inside": internal(
+        credentials=[],
+        tools=[{"name": "a", "description": "A.", "steps": [{"do": "http_get", "url": "http://192.168.0.1/{n}"}],
+                "inputs": [{"name": "n", "description": "N"}]}],
+    ),
+    "a shell": wrapped([LOOK], kind="stdio", url=None, command=["bash"]),
+    "a known program with more": wrapped([LOOK], kind="stdio", url=None, command=[*CLOCK, "--more"]),
+}  # fmt: skip
+
+
+@pytest.mark.rows("F34")
+@pytest.mark.parametrize("what", INSIDE)
+def test_what_leads_inside_or_runs_an_unlisted_program_is_refused_before_anything_is_left_behind(
+    world: World, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = left(world)
+    with pytest.raises(Refusal, match="server_reach: "):
+        world.proposer.propose_server(INSIDE[what], "gap", "why", "wish-1", LEAD, OWNER)
+    assert left(world) == before
+    assert world.gate.all("all") == []
+    others = tuple((name, rule) for name, rule in rules.RULES if rule is not server_rules.server_reach)
+    for user in ("proposer", "judging"):
+        monkeypatch.setattr(f"mcp_servers.git.{user}.evaluate", partial(evaluate, rules=others))
+    assert world.proposer.propose_server(INSIDE[what], "gap", "why", "wish-1", LEAD, OWNER).change.number == 1
+
+
+@pytest.mark.rows("F34")
+def test_a_program_that_people_put_into_the_law_may_be_proposed(world: World) -> None:
+    path = "policies/access.yaml"
+    law = world.repository.blobs([entry.sha for entry in world.repository.listing("main", path)])[0]
+    world.commit_to("main", {path: law.replace(b"programs: {}", f"programs: {{clock: {CLOCK}}}".encode())})
+    clock = wrapped([LOOK], kind="stdio", url=None, command=CLOCK)
+    done = world.proposer.propose_server(clock, "gap", "why", "wish-1", LEAD, OWNER)
+    assert done.verdict is not None
+    assert blocked(done.verdict) == {"approvals": Outcome.NEEDS_APPROVAL}
+
+
+def test_whoever_approves_reads_what_a_tool_does_and_tells(world: World) -> None:
+    body = propose(world).change.body
+    assert "Does, step by step" in body
+    assert '"version": 1' in body

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policies.facts import MICRO, Facts, Kind, Slot
+from policies.facts import MICRO, Facts, Kind, ServerFacts, Slot
 from policies.kinds import kind_of
 from policies.law import KindLaw, Rate, Sizes
 from policies.verdict import Outcome
@@ -344,3 +344,46 @@ def test_no_rule_having_an_opinion_means_that_a_person_decides() -> None:
 def test_the_verdict_is_of_exactly_what_it_names() -> None:
     text = judged(facts()).text()
     assert HEAD[:12] in text and BASE[:12] in text
+
+
+ASKED = (("writer", False, "weather__current"),)
+
+
+@pytest.mark.rows("F39", "F114")
+@pytest.mark.parametrize(
+    ("named_in_team", "in_catalogue", "allowed"),
+    [
+        (True, {"weather__current"}, True),
+        (True, set[str](), False),
+        (True, {"weather__other"}, False),
+        (False, {"weather__current"}, False),
+    ],
+)
+def test_a_team_may_name_a_tool_of_the_catalogue_where_the_law_says_that_naming_is_granting(
+    named_in_team: bool, in_catalogue: set[str], allowed: bool
+) -> None:
+    by = amended(access={"named_in_team": named_in_team})
+    asking = team(spec_after=spec(tools=ASKED), catalogue_tools=frozenset(in_catalogue))
+    assert judged(facts(team=asking), by).allowed is allowed
+
+
+def server(**changes: Any) -> Facts:
+    """A new tool server, proposed by an agent and approved by the owner: allowed."""
+    fields: dict[str, Any] = {"folder": "clock", "tree_before": None, "tree_after": AFTER, "name": "clock"}
+    fields |= {"kind": "http", "tools": ("now",)}
+    return facts(
+        team=None, files=files("mcp_servers/catalog/clock/server.yaml"), server=ServerFacts(**(fields | changes))
+    )
+
+
+@pytest.mark.rows("F34")
+def test_a_server_reaches_nothing_inside_and_runs_only_listed_programs() -> None:
+    assert judged(server()).allowed
+    assert blocked_by(judged(server(forbidden_hosts=("10.0.0.1 is private",)))) == {"server_reach": Outcome.DENY}
+    program = server(kind="stdio", command=("clock", "--utc"))
+    assert blocked_by(judged(program)) == {"server_reach": Outcome.DENY}
+    listed = amended(access={"programs": {"clock": ("clock", "--utc")}})
+    assert judged(program, listed).allowed
+    assert blocked_by(judged(server(kind="stdio", command=("clock",)), listed)) == {"server_reach": Outcome.DENY}
+    gone = server(tree_before=BEFORE, tree_after=None, forbidden_hosts=("10.0.0.1 is private",))
+    assert judged(gone).allowed, "what is ill may always go away"

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from mcp_servers.factories.server_files import parse_server
 from mcp_servers.gateway.rehearsal import answer
 from mcp_servers.gateway.rehearsal.design import design
+from mcp_servers.gateway.rehearsal.server_design import design_server, wrap_server
+from mcp_servers.gateway.rehearsal.tool_wish import read_tool_wish
 from mcp_servers.gateway.rehearsal.understanding import understand
 from teams.spec import DEPARTMENT_HEADS, TeamSpec
 
@@ -32,6 +35,7 @@ TOOLS = [
     _tool("registry_query_teams", skill={"anyOf": [TEXT, {"type": "null"}]}, text={"anyOf": [TEXT, {"type": "null"}]}),
     _tool("registry_get_team_hierarchy"),
     _tool("cluster_team_status", team=TEXT),
+    _tool("gateway_list_servers"),
     _tool("git_list_changes", state={"enum": ["open", "closed", "all"], "type": "string"}),
     _tool("ask_team", team=TEXT, message=TEXT),
     _tool(
@@ -63,6 +67,9 @@ class Ceo:
         self._answers: dict[str, Any] = {
             "registry_query_teams": {"teams": meta + rows},
             "registry_get_team_hierarchy": {"hierarchy": [{"team": "executive", "lead": None, "children": []}]},
+            "gateway_list_servers": {
+                "servers": [{"server": "opening_hours", "healthy": True, "tools": [{"tool": "opening_hours__tell"}]}]
+            },
             "cluster_team_status": {"team": "marketing-team", "state": "active"},
             "git_list_changes": {"changes": [{"number": 3, "title": "Add team x", "state": "open"}]},
             "ask_team": {"state": "completed", "text": "the work itself", "data": {}},
@@ -107,6 +114,11 @@ def test_a_wish_comes_to_what_it_must(wish: dict[str, Any]) -> None:
             _is_a_good_request(ceo.calls[-1][1], wish)
             # A2A data turns whole numbers into floats.
             assert "change 1," in said
+        case "tool":
+            assert names == ["request_team"]
+            _is_a_good_tool_wish(ceo.calls[-1][1], wish)
+        case "look":
+            assert names == ["gateway_list_servers"]
         case "delegate":
             assert names[-1] == "ask_team"
             assert ceo.calls[-1][1]["team"] == wish["team"]
@@ -140,10 +152,37 @@ def _is_a_good_request(arguments: dict[str, Any], wish: dict[str, Any]) -> None:
     assert (spec.skeptic is not None) is (len(spec.members) >= 5)
 
 
+def _is_a_good_tool_wish(arguments: dict[str, Any], wish: dict[str, Any]) -> None:
+    """What the DevOps team would be asked for designs into a tool server that holds."""
+    asked = understand(arguments["capability_gap"])
+    found = read_tool_wish(asked.text)
+    assert (asked.kind, found.way) == ("tool", wish["way"])
+    if found.way in ("server", "program"):
+        made = wrap_server(found, asked.gist, "<found>\n- search (takes words): Searches.\n</found>")
+        assert made["tools"] == ["search"]
+    else:
+        made = design_server(found, asked.gist, "")
+        chosen = {name: value for name, value in made.items() if name != "rationale"}
+        parse_server(chosen | {"kind": "internal", "owner": "person:owner"})
+    assert made["name"] == wish.get("server", made["name"])
+
+
 def test_there_are_enough_wishes_of_every_kind() -> None:
     kinds = [wish["comes"] for wish in WISHES]
     assert len(kinds) >= 60
-    assert {"request", "delegate", "covered", "offer", "ask", "report", "greet", "leave", "refuse"} == set(kinds)
+    assert {
+        "request",
+        "delegate",
+        "covered",
+        "offer",
+        "ask",
+        "report",
+        "greet",
+        "leave",
+        "refuse",
+        "tool",
+        "look",
+    } == set(kinds)
 
 
 @pytest.mark.parametrize("character", ["a", "<", "-", "'", "\u0301", "_", "we ", "x\n", "/request><", ". and "])

@@ -13,11 +13,13 @@ from typing import Any
 from mcp_servers.gateway.rehearsal import members, reports
 from mcp_servers.gateway.rehearsal.prompt import Prompt, Tool, context
 from mcp_servers.gateway.rehearsal.schema import fill
+from mcp_servers.gateway.rehearsal.tool_wish import read_tool_wish
 from mcp_servers.gateway.rehearsal.understanding import Wish, covered_share, understand
 from mcp_servers.gateway.rehearsal.words import clip, listed
 
 QUERY, ASK, REQUEST = "registry_query_teams", "ask_team", "request_team"
 STATUS, HIERARCHY, CHANGES = "cluster_team_status", "registry_get_team_hierarchy", "git_list_changes"
+SERVERS = "gateway_list_servers"
 DELEGATE = "delegate_work_to_coworker"
 #: A team covers a wish that has this part of its skills.
 ENOUGH = 0.6
@@ -27,6 +29,7 @@ _SPENDING = re.compile(r"\b(spen[dt]|costs?|budget|money|expensive)\b")
 _PROPOSALS = re.compile(r"\b(changes?|proposals?|approvals?|approve|pull requests?|pending|waiting)\b")
 _STRUCTURE = re.compile(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org chart)\b")
 _STATE = re.compile(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b")
+_TOOLS = re.compile(r"\b(tools?|tool servers?|mcp servers?)\b")
 _RETIRING = re.compile(r"\b(delete|remove|retire|dissolve|disband|shut down|get rid of)\b[^.!?]{0,60}\bteam\b")
 _MOST_COLLEAGUES = 2
 _MOST_LOOKED_AT = 6
@@ -73,6 +76,8 @@ def _lead_the_company(prompt: Prompt) -> Call | str:
         )
     if crossed := prompt.result(ASK, REQUEST):
         return reports.of_team(crossed) if crossed.tool == ASK else reports.of_request(crossed, wish)
+    if wish.kind == "tool":
+        return _wants_tool(prompt, wish)
     if wish.kind == "question" and (wish.domain is None or _is_about_the_company(wish)):
         return _company_question(prompt, wish)
     found = prompt.result(QUERY)
@@ -91,6 +96,23 @@ def _lead_the_company(prompt: Prompt) -> Call | str:
     if wish.kind == "work" and not accepted:
         return f"No living team does {_skills(wish)} yet. {_OFFER_NEW}"
     return _call(prompt.tools[REQUEST], _gap(wish))
+
+
+def _wants_tool(prompt: Prompt, wish: Wish) -> Call | str:
+    """A tool: the DevOps team finds out who serves one. Of a wish that nothing can be made of, it is asked whether one is served."""
+    tool = read_tool_wish(wish.text)
+    if tool.question:
+        found = prompt.result(SERVERS)
+        if found is None and SERVERS in prompt.tools:
+            return _call(prompt.tools[SERVERS], {})
+        return reports.of_serving(found, tool.abilities) or tool.question if found else tool.question
+    gap = {
+        "capability_gap": clip(wish.text, 1500),
+        "required_skills": list(tool.abilities),
+        "urgency": "high" if wish.urgent else "normal",
+        "business_justification": "Asked for by the person who runs the company, as a tool for its teams.",
+    }
+    return _call(prompt.tools[REQUEST], gap)
 
 
 def _wish(prompt: Prompt) -> tuple[Wish, bool]:
@@ -148,6 +170,8 @@ def _status_tool(prompt: Prompt, wish: Wish) -> tuple[str, dict[str, Any]]:
         return next((name for name in prompt.tools if re.search(r"cost|spen|usage|budget", name)), "costs"), {}
     if _PROPOSALS.search(text) and CHANGES in prompt.tools:
         return CHANGES, {"state": "open"}
+    if _TOOLS.search(text) and SERVERS in prompt.tools:
+        return SERVERS, {}
     if _STRUCTURE.search(text) and HIERARCHY in prompt.tools:
         return HIERARCHY, {}
     return QUERY, {}
@@ -178,7 +202,7 @@ def _asks_state(wish: Wish) -> bool:
 
 def _asks_other(wish: Wish) -> bool:
     text = wish.text.lower()
-    return any(asked.search(text) for asked in (_SPENDING, _PROPOSALS, _STRUCTURE))
+    return any(asked.search(text) for asked in (_SPENDING, _PROPOSALS, _STRUCTURE, _TOOLS))
 
 
 def _is_about_the_company(wish: Wish) -> bool:

@@ -1,4 +1,4 @@
-"""What kind of message it is: a capability wanted, work to do, a question, small talk, or nothing clear."""
+"""What kind of message it is: a capability or a tool wanted, work to do, a question, small talk, or nothing clear."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Literal
 
 from mcp_servers.gateway.rehearsal import lexicon
 from mcp_servers.gateway.rehearsal.domain import Hits
+from mcp_servers.gateway.rehearsal.tool_wish import wants_tool
 from mcp_servers.gateway.rehearsal.words import stem
 
-Kind = Literal["capability", "work", "question", "greeting", "yes", "no", "unclear"]
+Kind = Literal["capability", "tool", "work", "question", "greeting", "yes", "no", "unclear"]
 Words = tuple[str, ...]
 
 #: `ask the marketing team to …`, or a team by its name.
@@ -34,6 +35,8 @@ def kind_of(text: str, found: Words, meant: frozenset[str], about: Words, best: 
         return "unclear"
     if (said := small_talk(found)) is not None:
         return said
+    if wants_tool(text):
+        return "tool"
     lowered = text.lower().strip()
     substance = [word for word in about if stem(word) not in lexicon.VAGUE]
     has_topic = best is not None or any(len(word) >= 4 for word in substance)

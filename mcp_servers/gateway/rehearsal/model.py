@@ -10,6 +10,8 @@ from mcp_servers.gateway.rehearsal import conversation, members, schema
 from mcp_servers.gateway.rehearsal.design import design, rationale
 from mcp_servers.gateway.rehearsal.diagnosis import diagnose
 from mcp_servers.gateway.rehearsal.prompt import Prompt, context, read
+from mcp_servers.gateway.rehearsal.server_design import design_server, wrap_server
+from mcp_servers.gateway.rehearsal.tool_wish import read_tool_wish
 from mcp_servers.gateway.rehearsal.understanding import Wish, understand
 
 #: Roughly what a token is in English; providers count their own way.
@@ -62,6 +64,9 @@ def structured(prompt: Prompt, wanted: Mapping[str, Any]) -> Any:
     if prompt.purpose == "diagnose-incident":
         return schema.fill(wanted, diagnose(prompt.task), prompt.asked)
     wish = understand(prompt.asked)
+    if prompt.purpose in ("design-server", "wrap-server"):
+        make = design_server if prompt.purpose == "design-server" else wrap_server
+        return schema.fill(wanted, make(read_tool_wish(wish.text), wish.gist, prompt.task), wish.gist or prompt.asked)
     known = _understood(wish)
     if prompt.purpose == "design-team":
         spec = design(wish)
@@ -72,6 +77,7 @@ def structured(prompt: Prompt, wanted: Mapping[str, Any]) -> Any:
 
 def _understood(wish: Wish) -> dict[str, Any]:
     """What was read in a wish, under the names a schema may ask for it by."""
+    tool = _tool_understood(wish) if wish.kind == "tool" else {}
     clear = wish.kind in ("capability", "work")
     return {
         "intent": "new_team" if clear else "unclear",
@@ -89,6 +95,19 @@ def _understood(wish: Wish) -> dict[str, Any]:
         "name": wish.team,
         "urgency": "high" if wish.urgent else "normal",
         "question": None if clear else wish.question or "What should the team be able to do?",
+        **tool,
+    }
+
+
+def _tool_understood(wish: Wish) -> dict[str, Any]:
+    found = read_tool_wish(wish.text)
+    return {
+        "intent": "unclear" if found.question else "tool_server",
+        "function": found.name.replace("_", "-"),
+        "required_skills": list(found.abilities),
+        "server_url": found.url if found.way == "server" else None,
+        "program": found.program,
+        "question": found.question,
     }
 
 

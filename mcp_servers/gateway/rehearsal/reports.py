@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp_servers.gateway.rehearsal.prompt import Result
 from mcp_servers.gateway.rehearsal.understanding import Wish
-from mcp_servers.gateway.rehearsal.words import clip, listed
+from mcp_servers.gateway.rehearsal.words import clip, listed, stem
 
 _SHOWN = 12
 
@@ -38,6 +38,8 @@ def of_request(result: Result, wish: Wish) -> str:
     team, change = data.get("team"), _whole(data.get("change"))
     reasons = listed([str(reason) for reason in data.get("reasons") or []][:5])
     understood = f'I understood: "{wish.gist}". '
+    if data.get("server"):
+        return understood + _of_server(data, change, str(reply.get("text") or ""))
     match data.get("outcome"):
         case "proposed":
             return understood + _proposed(team, change, data, reasons)
@@ -57,6 +59,8 @@ def of_request(result: Result, wish: Wish) -> str:
 
 def of_status(result: Result) -> str:
     """What a status tool says, for a person."""
+    if (servers := _rows(result.value, "servers")) is not None:
+        return _servers(servers)
     if (changes := _rows(result.value, "changes")) is not None:
         return _changes(changes)
     if (teams := teams_in(result.value)) is not None:
@@ -83,6 +87,40 @@ def _proposed(team: object, change: object, data: dict[str, Any], reasons: str) 
         f"or `./elf reject {change} --why …`.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _of_server(data: dict[str, Any], change: object, said: str) -> str:
+    """What came of a wish for a tool, in the words that code made of it, and what the person decides on."""
+    if data.get("outcome") != "proposed":
+        return said
+    decide = f"`./elf show {change}`, then `./elf approve {change}` or `./elf reject {change} --why …`"
+    return f"{said} Nothing is served until it is approved: {decide}."
+
+
+def of_serving(result: Result, abilities: tuple[str, ...]) -> str | None:
+    """The served tools that have every word of one of the abilities in their names; None if none has."""
+    wanted = [{stem(word) for word in ability.split("-")} for ability in abilities]
+    for server in _rows(result.value, "servers") or []:
+        names = [str(tool.get("tool")) for tool in server.get("tools") or [] if isinstance(tool, dict)]
+        has = {stem(word) for name in names for word in name.split("_") if word}
+        if server.get("healthy") and any(one <= has for one in wanted):
+            tools = listed([f"`{name}`" for name in names])
+            return f"`{server.get('server')}` does this already: {tools}. To let a team call it, name it in the team's team.yaml."
+    return None
+
+
+def _servers(servers: list[dict[str, Any]]) -> str:
+    if not servers:
+        return "There is no tool server in the catalogue."
+    lines = [
+        f"- `{one.get('server')}` ({'healthy' if one.get('healthy') else clip(str(one.get('problem')), 200)}): "
+        + (
+            ", ".join(f"`{tool.get('tool')}`" for tool in one.get("tools") or [] if isinstance(tool, dict))
+            or "no tools"
+        )
+        for one in servers[:_SHOWN]
+    ]
+    return "\n".join([f"{len(servers)} tool {'server' if len(servers) == 1 else 'servers'} of the catalogue:", *lines])
 
 
 def _health(status: dict[str, Any]) -> str:

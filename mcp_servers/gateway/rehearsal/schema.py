@@ -126,7 +126,14 @@ def _fits(schema: Mapping[str, Any], hint: object) -> bool:
         case list() | tuple():
             return kind == "array"
         case _:
-            return kind == "object" and isinstance(hint, Mapping)
+            return kind == "object" and isinstance(hint, Mapping) and _is_of_its_kind(schema, hint)
+
+
+def _is_of_its_kind(schema: Mapping[str, Any], hint: Mapping[str, Any]) -> bool:
+    """Where one of the options is told by a constant (`do: http_get`), the hint has that very one."""
+    properties: Mapping[str, Any] = schema.get("properties") or {}
+    told = {name: one["const"] for name, one in properties.items() if isinstance(one, Mapping) and "const" in one}
+    return all(hint.get(name, value) == value for name, value in told.items())
 
 
 def _matches(pattern: str, text: str) -> bool:
