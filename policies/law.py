@@ -23,6 +23,7 @@ __all__ = [
     "BadLaw",
     "Budgets",
     "Changes",
+    "ChecksLaw",
     "Costs",
     "Explicit",
     "KindLaw",
@@ -125,6 +126,13 @@ class Costs(Frozen):
     accepted_by: Explicit
 
 
+class ChecksLaw(Frozen):
+    """`checks.yaml`"""
+
+    #: The words that accept a change whose code could not be run; None: nothing passes unchecked.
+    without_sandbox: Explicit | None = None
+
+
 class Law(Frozen):
     """All policy files, as they stood at one commit."""
 
@@ -137,6 +145,8 @@ class Law(Frozen):
     models: ModelsLaw = ModelsLaw()
     #: So does what is watched.
     watch: Watch = Watch()
+    #: Without the file, nothing passes unchecked.
+    checks: ChecksLaw = ChecksLaw()
 
 
 _Part = TypeVar("_Part", bound=Frozen)
@@ -160,6 +170,7 @@ def read(files: Mapping[str, bytes]) -> Law:
         budgets=_part(texts, "budgets", Budgets),
         models=_part(texts, "models", ModelsLaw) if "models.yaml" in texts else ModelsLaw(),
         watch=_part(texts, "watch", Watch) if "watch.yaml" in texts else Watch(),
+        checks=_part(texts, "checks", ChecksLaw) if "checks.yaml" in texts else ChecksLaw(),
     )
 
 

@@ -56,6 +56,8 @@ class Office:
     #: How the watched resources are, and what people were told.
     health: Callable[[], dict[str, Any]]
     spending: Spending
+    #: Where proposed code is run, for people; or why nowhere.
+    sandbox: Callable[[], str]
 
     # --- talking ---
 
@@ -187,6 +189,7 @@ class Office:
             "teams": teams,
             "models": self.model_name(),
             "confinement": "; ".join(confinements) or "not known yet",
+            "sandbox": self.sandbox(),
             "main": self.repository.resolve("refs/heads/main"),
         }
 

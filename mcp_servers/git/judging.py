@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from mcp_servers.git import facts as reading
-from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.changes import Change, Comment, Review
 from mcp_servers.git.factory import Factory
+from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.repository import Repository
 from memory import changes as remembered
 from memory import slots
@@ -41,14 +42,18 @@ def judge(
     change: Change,
     reviews: Sequence[Review],
     now: datetime,
+    *,
+    comments: Sequence[Comment],
+    inspector: Inspector,
 ) -> Judgement:
     """The verdict on the change as it is now. Never raises: what goes wrong becomes the verdict's reason, and a no."""
     try:
-        facts, law_base = _facts(repository, factory, database, change, reviews, now)
-        verdict = evaluate(facts, law_base.law, now)
+        facts, law_base, contents = _facts(repository, factory, database, change, reviews, now)
+        facts = inspector.inspect(facts, contents, change, comments)
+        verdict = inspector.scrubbed(evaluate(facts, law_base.law, now))
     except Exception as error:  # noqa: BLE001 (a gate that crashes denies, and says why)
         why = f"the change could not be judged ({type(error).__name__}: {str(error)[:300]}); a person must look into it"
-        return Judgement(change, refused(why), Kind.PLATFORM, "", "", None)
+        return Judgement(change, _scrubbed(inspector, refused(why)), Kind.PLATFORM, "", "", None)
     return Judgement(change, verdict, kind_of(facts), facts.base, facts.policy_tree, facts)
 
 
@@ -59,7 +64,7 @@ def _facts(
     change: Change,
     reviews: Sequence[Review],
     now: datetime,
-) -> tuple[Facts, reading.Base]:
+) -> tuple[Facts, reading.Base, reading.Contents]:
     base = reading.read_base(repository, change.base)
     contents = reading.read_contents(repository, base.commit, change.head)
     limit = base.law.limits.new_teams
@@ -70,7 +75,15 @@ def _facts(
         with database.read() as session:
             slots_now = _slots(session, limit, now)
         facts = facts.model_copy(update={"slots": slots_now})
-    return facts, base
+    return facts, base, contents
+
+
+def _scrubbed(inspector: Inspector, verdict: Verdict) -> Verdict:
+    """Where not even the secrets can be read, nothing is quoted."""
+    try:
+        return inspector.scrubbed(verdict)
+    except Exception as error:  # noqa: BLE001 (the no stays, and so does what it may not say)
+        return refused(f"the change could not be judged, nor the company's keys read ({type(error).__name__})")
 
 
 def _remembered(

@@ -15,6 +15,7 @@ from mcp_servers.git import verdict_page
 from mcp_servers.git.changes import BaseMoved, Change, Changes, ChangesError, HeadMoved, NotAllowed, NotMergeable
 from mcp_servers.git.desk_records import DeskRecords
 from mcp_servers.git.factory import Factory
+from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.judging import Judgement, judge
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
@@ -24,6 +25,8 @@ from policies.kinds import kind_of
 from policies.verdict import Verdict
 
 _ATTEMPTS = 3
+#: How long an approval waits for checks that are still running; afterwards the desk merges by itself.
+_PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Closed:
 class _Seen:
     """A change that was judged and may not be merged yet: what it was then, and when that can change by itself."""
 
-    look: tuple[str, str]
+    look: tuple[str, str, int]
     at: datetime
     retry_at: datetime | None
 
@@ -83,12 +86,14 @@ class MergeDesk:
         now: Callable[[], datetime],
         *,
         people: Mapping[str, Changes],
+        inspector: Inspector,
         login: str = "elf-gate",
         page_url: Callable[[int], str] = lambda _number: "",
     ) -> None:
         self._changes, self._repository, self._database = changes, repository, database
         self._factory, self._now, self._people = factory, now, people
         self._login, self._page_url = login, page_url
+        self.inspector = inspector
         self._records = DeskRecords(database, repository, now)
         self._turn = threading.RLock()
         self._seen: dict[int, _Seen] = {}
@@ -106,7 +111,16 @@ class MergeDesk:
     def _judge(self, change: Change) -> Judgement:
         self._records.adopt_number(change)
         reviews = self._changes.reviews(change.number)
-        judgement = judge(self._repository, self._factory, self._database, change, reviews, self._now())
+        judgement = judge(
+            self._repository,
+            self._factory,
+            self._database,
+            change,
+            reviews,
+            self._now(),
+            comments=self._changes.comments(change.number),
+            inspector=self.inspector,
+        )
         self._records.verdict(judgement)
         self._publish(judgement)
         return judgement
@@ -193,6 +207,7 @@ class MergeDesk:
         `person` is a login, or `person:<login>`. Raises `HeadMoved` (look again before you approve), `NotAllowed`.
         """
         login, port = self._person(person)
+        self.inspector.checks.wait(_PATIENCE_S)
         with self._turn:
             port.approve(number, head, reason)
             detail = {"head": head, "reason": reason[:2000]}
@@ -245,14 +260,15 @@ class MergeDesk:
                 {Merged: done.merged, NotYet: done.waiting, Closed: done.closed}[type(result)].append(number)
         return done
 
-    def _look(self, change: Change) -> tuple[str, str]:
-        """What a verdict is of, as far as a glance shows: the change's head and its target's."""
+    def _look(self, change: Change) -> tuple[str, str, int]:
+        """What a verdict is of, as far as a glance shows: the change's head, its target's, and how many checks have ended."""
+        finished = self.inspector.checks.finished
         try:
-            return change.head, self._repository.resolve(change.base)
+            return change.head, self._repository.resolve(change.base), finished
         except UnknownRevision:
-            return change.head, ""
+            return change.head, "", finished
 
-    def _can_wait(self, number: int, look: tuple[str, str] | None, patience: timedelta) -> bool:
+    def _can_wait(self, number: int, look: tuple[str, str, int] | None, patience: timedelta) -> bool:
         seen = self._seen.get(number)
         if seen is None or seen.look != look or self._now() - seen.at >= patience:
             return False

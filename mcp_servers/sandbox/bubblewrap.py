@@ -54,7 +54,9 @@ class Bubblewrap:
         # As root the mounts need no user namespace; the launcher then becomes a user of its own, for limits do not bind root.
         spaces = ["--unshare-user", "--unshare-cgroup-try"] if stage.uid is None else ["--unshare-cgroup-try"]
         spaces += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
-        rights = [] if stage.uid is None else ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        rights = (
+            [] if stage.uid is None else ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        )
         shown = [*system_paths(), *job.readable]
         # Left to itself it makes folders on the way that let nobody but their owner through.
         ways = dict.fromkeys(folder for path in shown for folder in reversed(path.parents) if folder != Path("/"))

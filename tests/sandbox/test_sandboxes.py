@@ -88,7 +88,9 @@ asyncio.run(asyncio.sleep(0))
     assert b"child" in done.stdout
 
 
-def test_a_sandbox_that_cannot_be_set_up_is_not_taken_for_a_command_that_failed(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_sandbox_that_cannot_be_set_up_is_not_taken_for_a_command_that_failed(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     with pytest.raises(SandboxFailed):
         sandbox.run(Job(("/no/such/program",), {}))
     with pytest.raises(SandboxFailed, match="leads out of the tree"):
@@ -100,10 +102,15 @@ def test_a_sandbox_that_cannot_be_set_up_is_not_taken_for_a_command_that_failed(
         run(Bubblewrap(str(broken)), "pass")
 
 
-def test_nothing_of_a_run_is_left_on_the_disk(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_a_run_is_left_on_the_disk(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    done = run(sandbox, "import os; d = os.environ['TMPDIR']\nfor n in range(40): d += '/d'; os.mkdir(d, 0o700)\nos.umask(0o777); os.mkdir(d + '/shut')")
+    done = run(
+        sandbox,
+        "import os; d = os.environ['TMPDIR']\nfor n in range(40): d += '/d'; os.mkdir(d, 0o700)\nos.umask(0o777); os.mkdir(d + '/shut')",
+    )
     assert done.ok, done
     assert list(tmp_path.iterdir()) == []
 
@@ -132,7 +139,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
-        victim = subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "ELF_KEY": "the-key-of-the-company"})
+        victim = subprocess.Popen(
+            ["sleep", "60"], env={"PATH": os.environ["PATH"], "ELF_KEY": "the-key-of-the-company"}
+        )
         yield World(folder, listener.getsockname()[1], victim.pid)
         victim.kill()
         victim.wait()
@@ -200,7 +209,10 @@ EXCESSES = {
     "long sleep": ("time.sleep(1)", {"wall"}),
     "huge output": ("for _ in range(40): print('x' * 10_000)", {"output"}),
     "one large file": ("open(work + '/f', 'wb').write(b'x' * 4_000_000)", {"exited"}),
-    "many files": ("for n in range(400): open(work + f'/{n}', 'w').close(); time.sleep(0.001)\ntime.sleep(0.3)", {"files"}),
+    "many files": (
+        "for n in range(400): open(work + f'/{n}', 'w').close(); time.sleep(0.001)\ntime.sleep(0.3)",
+        {"files"},
+    ),
     "many bytes": (
         "for n in range(20):\n  open(work + f'/{n}', 'wb').write(os.urandom(1_000_000))\n  time.sleep(0.02)\ntime.sleep(0.3)",
         {"files", "exited"},
