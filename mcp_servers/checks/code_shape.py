@@ -10,15 +10,20 @@ from collections.abc import Iterator, Mapping
 
 from policies.facts import Finding
 
-_NODES = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NODES = _words(
     "AnnAssign Assert Assign AsyncFunctionDef Attribute Await BinOp BitOr Call Compare Constant Dict DictComp Div Eq Expr FunctionDef If "
     "IfExp Import ImportFrom Is Lambda List ListComp Load Module Name Return SetComp Store Subscript Tuple alias arg arguments "
-    "comprehension keyword UnaryOp USub".split()
+    "comprehension keyword UnaryOp USub"
 )
-_BUILTINS = frozenset("__all__ __file__ __name__ bool callable dict float int list object set str tuple".split())
+_BUILTINS = _words("__all__ __file__ __name__ bool callable dict float int list object set str tuple")
 #: What may be imported, name by name: a module's own imports are within reach of whoever holds the module.
 _NAMES: Mapping[str, frozenset[str]] = {
-    module: frozenset(names.split())
+    module: _words(names)
     for module, names in {
         "__future__": "annotations",
         "typing": "TYPE_CHECKING",
@@ -43,8 +48,8 @@ _NAMES: Mapping[str, frozenset[str]] = {
 _MODULES = {"json": frozenset({"loads"}), "pytest": frozenset({"mark"})}
 _MOST_NODES = 20_000
 #: Ways out, by name. Such a name is taken for the file's own only below where the file defines or imports it at its top level.
-_WAYS_OUT = frozenset(
-    "__import__ breakpoint compile delattr dir eval exec getattr globals help input locals memoryview open setattr super type vars".split()
+_WAYS_OUT = _words(
+    "__import__ breakpoint compile delattr dir eval exec getattr globals help input locals memoryview open setattr super type vars"
 )
 
 

@@ -2,8 +2,8 @@
 
     python -I inside.py PACKAGE FOLDER MODULE…
 
-Its last line is JSON: `{"imported": […], "tests": [[name, outcome], …]}`. Whoever reads it knows that the code under test could have written
-that line too; `results.py` says what is made of it.
+Its last line is JSON: `{"imported": […], "tests": [[name, outcome], …]}`. Whoever reads it knows that the code under test could have
+written that line too; `results.py` says what is made of it.
 """
 
 from __future__ import annotations

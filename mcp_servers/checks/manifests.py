@@ -123,6 +123,9 @@ def _container(container: Mapping[str, Any], images: Mapping[str, Mapping[str, A
     if (why := _unversioned(text(container.get("image")), images)) is not None:
         yield f"container {name}: {why}"
     yield from (f"container {name}: {what}" for what in _resources(mapping(container.get("resources"))))
+    for port in map(mapping, sequence(container.get("ports"))):
+        if not isinstance(number := port.get("containerPort"), int) or not 0 < number < 65536:
+            yield f"container {name}: a port has no number"
     ports = _ports_of(container)
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         port = at(container, probe, "httpGet", "port")
@@ -182,6 +185,8 @@ def _service(one: Manifest, manifests: Iterable[Manifest]) -> Found:
     if at(one.data, "spec", "externalIPs") or at(one.data, "spec", "externalName"):
         yield one.file, "it claims an address outside"
     opened = set[object]().union(*(_ports_of(container) for it in chosen for container in it.containers))
+    if not sequence(at(one.data, "spec", "ports")):
+        yield one.file, "spec.ports is empty"
     for port in map(mapping, sequence(at(one.data, "spec", "ports"))):
         target = port.get("targetPort", port.get("port"))
         if target not in opened:

@@ -16,9 +16,18 @@ _VOLUMES = frozenset(
 )
 _SECCOMP = frozenset({"RuntimeDefault", "Localhost"})
 _SAFE_SYSCTLS = frozenset(
-    "kernel.shm_rmid_forced net.ipv4.ip_local_port_range net.ipv4.ip_unprivileged_port_start net.ipv4.tcp_syncookies "
-    "net.ipv4.ping_group_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_keepalive_time net.ipv4.tcp_fin_timeout "
-    "net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes".split()
+    {
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_syncookies",
+    }
 )
 _SECRET_NAME = re.compile(r"(?i)(secret|token|passw|api_?key|private_?key|credential|_key$)")
 
@@ -94,6 +103,8 @@ def _volumes(pod: Mapping[str, Any]) -> Iterator[str]:
         name = text(volume.get("name"))[:60]
         if odd := sorted(set(volume) - {"name"} - _VOLUMES):
             yield f"volume {name}: {odd[0][:40]} is not a kind a team may have"
+        if len(set(volume) - {"name"}) != 1:
+            yield f"volume {name}: it is of no kind, or of two"
         if "emptyDir" in volume:
             try:
                 if quantity(at(volume, "emptyDir", "sizeLimit")) is None:

@@ -105,8 +105,9 @@ def _last_line(stdout: bytes) -> dict[str, Any]:
 def _last_words(done: Outcome) -> str:
     """The last line that says what went wrong, without colour."""
     lines = [line.strip() for line in (_text(done.stdout) + "\n" + _text(done.stderr)).splitlines()]
-    errors = [line for line in lines if line.startswith("E  ") or "Error" in line]
-    return (errors or [line for line in lines if line] or ["it said nothing"])[-1].removeprefix("E").strip()[:200]
+    told = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
+    errors = told or [line for line in lines if "Error" in line] or [line for line in lines if line]
+    return (errors or ["it said nothing"])[-1][:200]
 
 
 def _text(data: bytes) -> str:

@@ -59,9 +59,13 @@ class FolderRuns:
 
     checkout: Path
 
-    @cached_property
+    @property
     def version(self) -> str:
         """A hash of everything that decides but the folder itself: the code it stands on, the checks, the factories, the packages."""
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
         patterns = {pattern for patterns in _STANDS_ON.values() for pattern in patterns} | set(_DECIDES)
         files = {path for pattern in patterns for path in self.checkout.glob(pattern) if path.is_file()}
         whole = hashlib.sha256(sys.version.encode())

@@ -18,6 +18,8 @@ from mcp_servers.sandbox.stage import Stage, limits_of, staged, system_paths
 from mcp_servers.sandbox.watched import watch
 
 _TREE, _LAUNCHER = "/sandbox/tree", "/sandbox/launcher.py"
+#: Inside, where they are the run's own and end with it.
+_WORK, _SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ class Bubblewrap:
             *seen,
             *("--perms", "0755", "--dir", "/sandbox"),
             *("--ro-bind", str(stage.tree), _TREE, "--ro-bind", launcher.__file__, _LAUNCHER),
-            *("--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--size", "4096", "--tmpfs", "/dev/shm"),
-            *("--perms", "1777", "--size", str(job.limits.total_bytes), "--tmpfs", "/tmp"),
-            *("--remount-ro", "/dev/shm", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"),
+            *("--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--size", "4096", "--tmpfs", _SHARED_MEMORY),
+            *("--perms", "1777", "--size", str(job.limits.total_bytes), "--tmpfs", _WORK),
+            *("--remount-ro", _SHARED_MEMORY, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"),
         ]
 
 
@@ -77,7 +79,7 @@ def _launched(job: Job, stage: Stage, started: int) -> list[str]:
     launch = launcher.Launch(
         command=list(job.command),
         cwd=_TREE,
-        environment={"LANG": "C.UTF-8", **job.environment, "HOME": "/tmp", "TMPDIR": "/tmp"},
+        environment={"LANG": "C.UTF-8", **job.environment, "HOME": _WORK, "TMPDIR": _WORK},
         limits=limits_of(job.limits, already=0),
         uid=stage.uid,
         reach=False,
@@ -95,6 +97,6 @@ def _usage(processes: Sequence[int]) -> tuple[int, int]:
         with contextlib.suppress(OSError):
             inside = Path(f"/proc/{pid}/root")
             if (inside / _TREE.lstrip("/")).is_dir():
-                room = os.statvfs(inside / "tmp")
+                room = os.statvfs(inside / _WORK.lstrip("/"))
                 return room.f_files - room.f_ffree, (room.f_blocks - room.f_bfree) * room.f_frsize
     return 0, 0

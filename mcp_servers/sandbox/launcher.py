@@ -2,8 +2,8 @@
 
     python -I -S launcher.py '{"command": […], …}'        (see `Launch`)
 
-Stands on the standard library alone, because inside a sandbox there may be nothing else. With `keep` it stays, as the parent of whatever the
-command leaves behind, and ends all of it; so it does when its standard input closes, that is, when the kernel ends.
+Stands on the standard library alone, because inside a sandbox there may be nothing else. With `keep` it stays, as the parent of
+whatever the command leaves behind, and ends all of it; so it does when its standard input closes, that is, when the kernel ends.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _become(launch: Launch) -> NoReturn:
         _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _filter(libc, bytes.fromhex(launch["filter"]))
         os.write(launch["started"], b"1")
-        os.execve(launch["command"][0], launch["command"], launch["environment"])
+        os.execve(launch["command"][0], launch["command"], launch["environment"])  # noqa: S606
     except BaseException as error:  # noqa: BLE001 (nothing of this program may go on as if it were the command)
         os.write(2, f"sandbox: {type(error).__name__}: {error}\n".encode())
     os._exit(BROKEN)

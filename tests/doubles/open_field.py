@@ -1,4 +1,4 @@
-"""The planted hole: runs a job like a sandbox would, with nothing in its way. What an attack can do here it must not be able to do in a sandbox."""
+"""The planted hole: runs a job like a sandbox would, with nothing in its way."""
 
 from __future__ import annotations
 
