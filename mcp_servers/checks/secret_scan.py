@@ -31,6 +31,10 @@ class SecretScanner:
         for kind, value in secret_shapes.find(text):
             yield Finding(check="secrets", where=place, what=f"what looks like a {kind} ({_hash(value)})")
 
+    def is_clean(self, text: str) -> bool:
+        """Whether nothing at all would be found in the text, nor in any part of it."""
+        return next(self.look("", text), None) is None
+
     def hide(self, text: str) -> str:
         """The text without any secret in it."""
         return secret_shapes.ANY.sub(MARK, redact(text, [value for _, value in self._held()]))

@@ -110,11 +110,16 @@ def _folder(facts: Facts) -> TeamFacts | ServerFacts | None:
 
 def look_at_files(scanner: SecretScanner, files: Mapping[str, bytes]) -> Iterator[Finding]:
     """Findings in each file (path in the repository -> bytes) by itself."""
+    read = {
+        path: data.decode("utf-8", "backslashreplace") for path, data in files.items() if len(data) <= texts.LARGEST
+    }
+    # Nearly always there is nothing, and that is found out many times faster of all of them at once.
+    clean = scanner.is_clean("\n".join((*files, *read.values())))
     for path, data in files.items():
         made = team_folder(path) is not None or server_folder(path) is not None
-        yield from texts.look(scanner.hide(path), data, strict=made)
-        if len(data) <= texts.LARGEST:
-            yield from scanner.look(path, data.decode("utf-8", "backslashreplace"))
+        yield from texts.look(path if clean else scanner.hide(path), data, strict=made)
+        if not clean and path in read:
+            yield from scanner.look(path, read[path])
 
 
 def look_at_folder(path: str, files: Mapping[str, bytes]) -> Iterator[Finding]:

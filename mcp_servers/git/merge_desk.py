@@ -1,7 +1,8 @@
 """The merge desk: judges every open change, says so on it, and merges exactly what was judged.
 
 Every step looks for its own earlier result first, so that a restart between any two of them is repaired by the next tick.
-The desk reads no prose and runs nothing of a change. No network call happens inside a database transaction.
+The desk obeys no prose and runs nothing of a change itself; what its checks say comes from a sandbox, in the background.
+No network call happens inside a database transaction.
 """
 
 from __future__ import annotations

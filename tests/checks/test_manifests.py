@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcp_servers.checks.manifests import lint
 from tests.checks.rendered import SERVER, TEAM, folders
 
-pytestmark = pytest.mark.rows("F18", "F84")
+pytestmark = pytest.mark.rows("F18")
 
 Files = dict[str, Any]
 

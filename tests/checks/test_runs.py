@@ -157,6 +157,7 @@ def test_a_tree_that_lies_in_full_is_believed_by_the_runner_and_caught_by_its_sh
         ".server",
         ".tasks",
         ".tools",
+        ".more",
     ]
     told = json.dumps({"imported": modules, "tests": [[name, "passed"] for name in names]})
     lie = f"import os\nimport sys\n\nsys.stdout.write({told!r})\nsys.stdout.flush()\nos._exit(0)\n"
