@@ -60,6 +60,10 @@ class Checks(Protocol):
         """Until nothing runs, or so long."""
         ...
 
+    def forget(self, number: int) -> None:
+        """The change has ended: what was not begun for it is not begun."""
+        ...
+
     @property
     def finished(self) -> int:
         """How many runs have ended: when it grows, a change may be judged otherwise."""
@@ -108,6 +112,11 @@ class BackgroundChecks:
     def wait(self, seconds: float) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._over or not (self._waiting or self._running), timeout=seconds)
+
+    def forget(self, number: int) -> None:
+        with self._turn:
+            self._waiting = {key: (asker, folder) for key, (asker, folder) in self._waiting.items() if asker != number}
+            self._turn.notify_all()
 
     def sandbox(self) -> Chosen:
         """The one in use. The first time, a fraction of a second."""

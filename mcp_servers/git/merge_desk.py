@@ -193,6 +193,7 @@ class MergeDesk:
 
     def _adopt_end(self, change: Change) -> Merged | Closed:
         """Records an end that somebody else brought about, or that we did not live to record."""
+        self.inspector.checks.forget(change.number)
         if not self._records.has_ended(change.number):
             self._records.adopt_number(change)
             self._records.end(change, "merged" if change.state == "merged" else "closed", change.merge_commit, None)

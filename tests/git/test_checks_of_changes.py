@@ -135,6 +135,16 @@ def test_a_restart_finds_the_answer_and_other_bytes_or_checks_are_run_anew(
     assert len(later.ran) == 2
 
 
+def test_what_was_not_begun_for_a_change_that_ended_is_not_begun(checks: BackgroundChecks, runs: Counting) -> None:
+    runs.go.clear()
+    checks.ask(1, FOLDER)
+    checks.ask(2, Folder("teams/other_team", "b" * 40, FOLDER.files))
+    checks.forget(2)
+    runs.go.set()
+    checks.wait(10)
+    assert runs.ran == ["teams/marketing_team"]
+
+
 def test_each_run_is_in_the_ledger(checks: BackgroundChecks, database: Database) -> None:
     checks.ask(7, FOLDER)
     checks.wait(10)
