@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.seed import files_of
+from mcp_servers.checks.runs import FolderRuns
+from mcp_servers.checks.secret_scan import SecretScanner
 from mcp_servers.git import facts as reading
 from mcp_servers.git.changes import Change
+from mcp_servers.git.checking import BackgroundChecks
 from mcp_servers.git.factory import TeamFactory
 from mcp_servers.git.forge import seed
+from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.judging import judge
 from mcp_servers.git.objects import Signature
 from mcp_servers.git.replaying import replayed
 from mcp_servers.git.repository import Repository
+from mcp_servers.sandbox.choice import Chosen
 from memory import changes, decisions
 from memory.changes import Judged
 from memory.migrate import upgrade
@@ -40,6 +45,7 @@ class _Gate:
     repository: Repository
     database: Database
     change: Change
+    inspector: Inspector
 
 
 def measure(checkout: Path) -> list[dict[str, Any]]:
@@ -56,7 +62,9 @@ def measure(checkout: Path) -> list[dict[str, Any]]:
 
 def _judged(gate: _Gate) -> dict[str, Any]:
     began = time.perf_counter()
-    found = judge(gate.repository, _factory(), gate.database, gate.change, (), _NOW)
+    found = judge(
+        gate.repository, _factory(), gate.database, gate.change, (), _NOW, comments=(), inspector=gate.inspector
+    )
     seconds = time.perf_counter() - began
     if found.facts is None or len(found.facts.files) != FILES:
         raise RuntimeError(f"the change could not be judged: {found.verdict.text()}")
@@ -124,7 +132,9 @@ def _gate(checkout: Path) -> Generator[_Gate]:
         tree = repository.write_tree("main", files)
         head = repository.commit_tree(tree, [repository.resolve("main")], "Many files\n", _WHO, _NOW)
         repository.update_ref(f"refs/heads/{_BRANCH}", head, None)
-        yield _Gate(repository, database, _change(head))
+        # Nothing of such a change is run, so what would run it is never asked.
+        checks = BackgroundChecks(database, FolderRuns(checkout), lambda: Chosen(None, "none"), lambda: _NOW)
+        yield _Gate(repository, database, _change(head), Inspector(repository, SecretScanner(dict), checks))
     finally:
         database.close()
         shutil.rmtree(folder)

@@ -17,6 +17,7 @@ from bootstrap.launch import check_port
 from bootstrap.office.server_findings import findings
 from bootstrap.policy import check_policies
 from bootstrap.settings import Settings
+from mcp_servers.sandbox.choice import choose
 from memory.migrate import drift
 from memory.session import Database
 
@@ -36,6 +37,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         ("Git", _git),
         ("room", lambda: _room(home)),
         ("confinement", _confinement),
+        ("sandbox", _sandbox),
         ("policies", lambda: _policies(settings)),
         ("address", lambda: _address(settings, home)),
         ("models", lambda: _models(settings, home)),
@@ -92,6 +94,15 @@ def _confinement() -> str:
     if done.returncode != 0 or said.startswith("none"):
         raise _Wrong(f"team processes are not shut in here ({said}); they run, with this user's rights on this machine")
     return f"team processes are shut in by {said}"
+
+
+def _sandbox() -> str:
+    chosen = choose()
+    if chosen.sandbox is None:
+        raise _Wrong(
+            f"proposed code cannot be run here before it is merged ({chosen.said}); every new team wants a person's explicit words"
+        )
+    return f"proposed code is run in {chosen.said}"
 
 
 def _policies(settings: Settings) -> str:

@@ -51,6 +51,7 @@ def status(console: Console, found: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print(f"models: {found['models']}   teams shut in: {found['confinement']}", style="dim", markup=False)
+    console.print(f"proposed code is run in: {found['sandbox']}", style="dim", markup=False)
 
 
 def teams(console: Console, found: dict[str, Any]) -> None:

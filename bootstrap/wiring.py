@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from bootstrap.home import Home
+from bootstrap.known_secrets import known_secrets
 from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
 from bootstrap.office.describe import Teams
@@ -28,6 +29,8 @@ from bootstrap.price_list import candidates, in_micro, price_list
 from bootstrap.server_catalogue import looker, server_catalogue
 from bootstrap.settings import Settings
 from bootstrap.watching import Watchers, create_monitor, create_watchers, serve_metrics
+from mcp_servers.checks.runs import FolderRuns
+from mcp_servers.checks.secret_scan import SecretScanner
 from mcp_servers.cluster.processes import LocalProcesses
 from mcp_servers.cluster.reconciler import Reconciler
 from mcp_servers.cluster.server import create_cluster_server
@@ -45,10 +48,12 @@ from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.server import create_gateway_server
 from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
+from mcp_servers.git.checking import BackgroundChecks
 from mcp_servers.git.factory import TeamFactory
 from mcp_servers.git.forge import GATE, PERSON, PROPOSER, bare_path, create_forge, token_sha256
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
+from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposer import Proposer
 from mcp_servers.git.rebase import Rebase
@@ -56,6 +61,7 @@ from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import create_git_server
 from mcp_servers.monitor.monitor import Monitor
 from mcp_servers.registry.server import create_registry_server
+from mcp_servers.sandbox.choice import choose
 from memory import deployments
 from memory.session import Database
 from memory.tables import IncidentRow
@@ -80,6 +86,7 @@ class Kernel:
     desk: MergeDesk
     proposer: Proposer
     rebase: Rebase
+    checks: BackgroundChecks
     gateway: Gateway
     office: Office
     #: Speaks to teams as the kernel's own hand.
@@ -106,6 +113,7 @@ class Kernel:
         for place in self.places:
             place.close()
         await anyio.to_thread.run_sync(self.watchers.close)
+        await anyio.to_thread.run_sync(self.checks.close)
         self.database.close()
 
 
@@ -130,6 +138,7 @@ class _Assembly:
             desk=self.desk,
             proposer=self.proposer,
             rebase=Rebase(self.bot, self.desk, self.repository, self.database, self.factory, self.now),
+            checks=self.checks,
             gateway=self.gateway,
             office=self.office,
             door=self.door,
@@ -168,8 +177,23 @@ class _Assembly:
 
     @cached_property
     def desk(self) -> MergeDesk:
-        people = {"owner": self.owner}
-        return MergeDesk(self.gate, self.repository, self.database, self.factory, self.now, people=people)
+        return MergeDesk(
+            self.gate,
+            self.repository,
+            self.database,
+            self.factory,
+            self.now,
+            people={"owner": self.owner},
+            inspector=Inspector(self.repository, self.secret_scanner, self.checks),
+        )
+
+    @cached_property
+    def secret_scanner(self) -> SecretScanner:
+        return SecretScanner(lambda: known_secrets(self.settings, self.home))
+
+    @cached_property
+    def checks(self) -> BackgroundChecks:
+        return BackgroundChecks(self.database, FolderRuns(self.settings.checkout), choose, self.now)
 
     @cached_property
     def proposer(self) -> Proposer:
@@ -346,6 +370,7 @@ class _Assembly:
             health=self.monitor.report,
             spending=self.spending,
             law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
+            sandbox=lambda: self.checks.sandbox().said,
         )
 
     @cached_property

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import memory.change_tables  # pyright: ignore[reportUnusedImport] (imported for the tables it declares)
+import memory.check_tables  # pyright: ignore[reportUnusedImport]
 import memory.gateway_tables  # pyright: ignore[reportUnusedImport]
 import memory.money_tables  # pyright: ignore[reportUnusedImport]
 import memory.watch_tables  # noqa: F401  # pyright: ignore[reportUnusedImport]

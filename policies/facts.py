@@ -45,6 +45,24 @@ class ChangedFile(Frozen):
     size: int = 0
 
 
+class Finding(Frozen):
+    """Something that was seen in a change by looking at it, without running any of it."""
+
+    #: `own_secrets` are the company's, found by value; `secrets` are anybody's, found by shape.
+    check: Literal["text", "own_secrets", "secrets", "code", "manifests"]
+    #: A path, or which words of the pull request. Never holds a secret, and neither does `what`.
+    where: str
+    what: str
+
+
+class CheckRun(Frozen):
+    """What came of running the change's own code in a sandbox: linted, typed, imported, its tests run."""
+
+    state: Literal["passed", "failed", "running", "not_executed"]
+    #: What ran and in which sandbox, what failed, or why nothing ran.
+    said: str
+
+
 class SpecFacts(Frozen):
     """What the rules need of a team's `team.yaml`."""
 
@@ -205,6 +223,10 @@ class Facts(Frozen):
     server: ServerFacts | None = None
     #: None where the change touches no team and no report.
     reports: ReportsFacts | None = None
+    #: What was seen in its files and words; None if nobody looked.
+    findings: tuple[Finding, ...] | None = None
+    #: None if its code was never meant to be run (see `kinds.is_run`), or nobody asked.
+    check_run: CheckRun | None = None
     reviews: tuple[Review, ...] = ()
     #: Changes of counted kinds reserved or merged, other changes' and this one's. The seed's are not in it.
     slots: tuple[Slot, ...] = ()

@@ -28,6 +28,7 @@ __all__ = [
     "BadLaw",
     "Budgets",
     "Changes",
+    "ChecksLaw",
     "Costs",
     "Explicit",
     "Freeze",
@@ -66,6 +67,13 @@ class Costs(Frozen):
     accepted_by: Explicit
 
 
+class ChecksLaw(Frozen):
+    """`checks.yaml`"""
+
+    #: The words that accept a change whose code could not be run; None: nothing passes unchecked.
+    without_sandbox: Explicit | None = None
+
+
 class Law(Frozen):
     """All policy files, as they stood at one commit."""
 
@@ -78,6 +86,8 @@ class Law(Frozen):
     models: ModelsLaw = ModelsLaw()
     #: So does what is watched.
     watch: Watch = Watch()
+    #: Without the file, nothing passes unchecked.
+    checks: ChecksLaw = ChecksLaw()
     #: Without the file nobody overrides anything.
     overrides: Overrides = Overrides()
     #: Rules that people wrote themselves; without the file there are none.
@@ -101,7 +111,13 @@ _FILES: dict[str, type[Frozen]] = {
     "budgets": Budgets,
 }
 #: What a company founded before there were these files does without.
-_LATER_FILES: dict[str, type[Frozen]] = {"models": ModelsLaw, "watch": Watch, "overrides": Overrides, "rules": Rules}
+_LATER_FILES: dict[str, type[Frozen]] = {
+    "models": ModelsLaw,
+    "watch": Watch,
+    "overrides": Overrides,
+    "rules": Rules,
+    "checks": ChecksLaw,
+}
 #: Every policy file by its name without `.yaml`, with the type of what it says.
 FILES: dict[str, type[Frozen]] = {**_FILES, **_LATER_FILES}
 

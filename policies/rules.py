@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies import content_rules, law_rules, limit_rules, people_rules, server_rules, written_rules
+from policies import checks_rules, content_rules, law_rules, limit_rules, people_rules, server_rules, written_rules
 from policies.case import Rule
 
 RULES: tuple[tuple[str, Rule], ...] = (
@@ -21,6 +21,11 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("server_spec", server_rules.server_spec),
     ("server_rerender", server_rules.server_rerender),
     ("server_reach", server_rules.server_reach),
+    ("text", checks_rules.text),
+    ("secrets", checks_rules.secrets),
+    ("code", checks_rules.code),
+    ("manifests", checks_rules.manifests),
+    ("checks", checks_rules.checks),
     ("new_teams", limit_rules.new_teams),
     ("cooldown", limit_rules.cooldown),
     ("rates", limit_rules.rates),

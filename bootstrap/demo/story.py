@@ -137,7 +137,7 @@ def try_the_back_door(told: Told) -> list[str]:
 def approve(told: Told) -> list[str]:
     """The person approves; exactly the judged commit is merged"""
     change = told.stage.company.get(f"/changes/{told.change}")
-    done = told.stage.company.post(f"/changes/{told.change}/approve", {"head": change["head"]})
+    done = told.stage.company.post(f"/changes/{told.change}/approve", {"head": change["head"], "why": _words(change)})
     expect(done["merged"], f"it was not merged: {done['text']}")
     return [f"main is at {str(done['commit'])[:12]}"]
 
@@ -287,11 +287,11 @@ def _rollback(told: Told) -> dict[str, Any] | None:
 def _words(change: dict[str, Any]) -> str:
     """The explicit words that the law wants from who approves this, if it wants any."""
     asked = [one["reason"] for one in change["verdict"]["children"] if one["outcome"] == "needs_approval"]
-    return (
-        "cost accepted: the demo wants to see the team fall ill"
-        if any("cost accepted:" in why for why in asked)
-        else ""
-    )
+    known = {
+        "cost accepted:": "the demo wants to see the team fall ill",
+        "unchecked accepted:": "this machine has no sandbox, and the files are the factory's",
+    }
+    return "\n".join(f"{words} {reason}" for words, reason in known.items() if any(words in why for why in asked))
 
 
 def _short(text: str, limit: int = 160) -> str:

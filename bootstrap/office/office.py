@@ -60,6 +60,8 @@ class Office:
     health: Callable[[], dict[str, Any]]
     spending: Spending
     law_desk: LawDesk
+    #: Where proposed code is run, for people; or why nowhere.
+    sandbox: Callable[[], str]
 
     # --- talking ---
 
@@ -201,6 +203,7 @@ class Office:
             "teams": teams,
             "models": self.model_name(),
             "confinement": "; ".join(confinements) or "not known yet",
+            "sandbox": self.sandbox(),
             "main": self.repository.resolve("refs/heads/main"),
         }
 

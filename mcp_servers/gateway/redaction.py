@@ -34,17 +34,19 @@ def _walk(value: Any, pattern: re.Pattern[str]) -> Any:
 
 @lru_cache(maxsize=64)
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
-    forms = {form for secret in secrets for form in _forms(secret)}
+    texts = {form for secret in secrets for form in forms(secret)}
     # Longest first, so that a form that contains another one goes whole.
-    plain = "|".join(re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))
+    plain = "|".join(re.escape(form) for form in sorted(texts, key=lambda form: (-len(form), form)))
     digits = "|".join(f"(?i:{secret.encode().hex()})" for secret in secrets)
     return re.compile(f"{plain}|{digits}")
 
 
-def _forms(secret: str) -> set[str]:
+@lru_cache(maxsize=256)
+def forms(secret: str) -> frozenset[str]:
+    """How the secret may stand in a text: raw, backwards, in URL form, in base64 at any place. Hex is not among them."""
     raw = secret.encode()
-    forms = {secret, quote(secret, safe=""), quote_plus(secret, safe=""), secret[::-1]}
-    forms |= {form.lower() for form in (quote(secret, safe=""), quote_plus(secret, safe="")) if "%" in form}
+    found = {secret, quote(secret, safe=""), quote_plus(secret, safe=""), secret[::-1]}
+    found |= {form.lower() for form in (quote(secret, safe=""), quote_plus(secret, safe="")) if "%" in form}
     # In base64 a text looks different at each of three places; the outer letters depend on the neighbours.
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
@@ -52,5 +54,5 @@ def _forms(secret: str) -> set[str]:
         last = len(encoded) - (1 if (len(raw) + offset) % 3 else 0)
         core = encoded[first:last]
         if len(core) >= SHORTEST:
-            forms |= {core, core.translate(str.maketrans("+/", "-_"))}
-    return forms
+            found |= {core, core.translate(str.maketrans("+/", "-_"))}
+    return frozenset(found)

@@ -1,6 +1,6 @@
 """Reads what the gate must know of a change: from Git, from its reviews, and from what the company remembers.
 
-Nothing of the change is executed or imported; its files are bytes to compare. What is judged is the tree that the merge would
+Nothing of the change is executed or imported here; its files are bytes to compare. What is judged is the tree that the merge would
 give, against the law as it stands at the base commit. An error in reading is either a fact or an exception, and both end in a no.
 """
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mcp_servers.git import facts as reading
-from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.changes import Change, Comment, Review
 from mcp_servers.git.factory import Factory
+from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.rooms import MOST_READ_BACK, READ_BACK, is_counted, rooms_of, since
 from memory import changes as remembered
@@ -47,17 +48,20 @@ def judge(
     now: datetime,
     *,
     reserve: bool = True,
+    comments: Sequence[Comment],
+    inspector: Inspector,
 ) -> Judgement:
     """The verdict on the change as it is now. Never raises: what goes wrong becomes the verdict's reason, and a no.
 
     With `reserve` off nothing at all is written: a look at how things are.
     """
     try:
-        facts, law_base, seq = _facts(repository, factory, database, change, reviews, now, reserve=reserve)
-        verdict = evaluate(facts, law_base.law, now)
+        facts, law_base, contents, seq = _facts(repository, factory, database, change, reviews, now, reserve=reserve)
+        facts = inspector.inspect(facts, contents, change, comments)
+        verdict = inspector.scrubbed(evaluate(facts, law_base.law, now))
     except Exception as error:  # noqa: BLE001 (a gate that crashes denies, and says why)
         why = f"the change could not be judged ({type(error).__name__}: {str(error)[:300]}); a person must look into it"
-        return Judgement(change, refused(why), Kind.PLATFORM, "", "", None)
+        return Judgement(change, _scrubbed(inspector, refused(why)), Kind.PLATFORM, "", "", None)
     return Judgement(change, verdict, kind_of(facts), facts.base, facts.policy_tree, facts, law_base.law, seq)
 
 
@@ -70,7 +74,7 @@ def _facts(
     now: datetime,
     *,
     reserve: bool,
-) -> tuple[Facts, reading.Base, int]:
+) -> tuple[Facts, reading.Base, reading.Contents, int]:
     base = reading.read_base(repository, change.base)
     contents = reading.read_contents(repository, base.commit, change.head)
     limits = base.law.limits
@@ -82,7 +86,15 @@ def _facts(
         with database.read() as session:
             slots_now = _slots(session, limits, now)
         facts = facts.model_copy(update={"slots": slots_now})
-    return facts, base, seq
+    return facts, base, contents, seq
+
+
+def _scrubbed(inspector: Inspector, verdict: Verdict) -> Verdict:
+    """Where not even the secrets can be read, nothing is quoted."""
+    try:
+        return inspector.scrubbed(verdict)
+    except Exception as error:  # noqa: BLE001 (the no stays, and so does what it may not say)
+        return refused(f"the change could not be judged, nor the company's keys read ({type(error).__name__})")
 
 
 def _remembered(

@@ -1,20 +1,31 @@
 """The merge desk: judges every open change, says so on it, and merges exactly what was judged.
 
 Every step looks for its own earlier result first, so that a restart between any two of them is repaired by the next tick.
-The desk reads no prose and runs nothing of a change. No network call happens inside a database transaction.
+The desk obeys no prose and runs nothing of a change itself; what its checks say comes from a sandbox, in the background.
+No network call happens inside a database transaction.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mcp_servers.git import replaying, verdict_page
-from mcp_servers.git.changes import BaseMoved, Change, Changes, ChangesError, HeadMoved, NotAllowed, NotMergeable
+from mcp_servers.git.changes import (
+    BaseMoved,
+    Change,
+    Changes,
+    ChangesError,
+    HeadMoved,
+    NotAllowed,
+    NotMergeable,
+    Review,
+)
 from mcp_servers.git.desk_records import DESK, DeskRecords
 from mcp_servers.git.factory import Factory
+from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.judging import Judgement, judge
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.overriding import override_by
@@ -27,6 +38,8 @@ from policies.simulated import Options, what_if
 from policies.verdict import Verdict
 
 _ATTEMPTS = 3
+#: How long an approval waits for checks that are still running; afterwards the desk merges by itself.
+_PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Closed:
 class _Seen:
     """A change that was judged and may not be merged yet: what it was then, and when that can change by itself."""
 
-    look: tuple[str, str]
+    look: tuple[str, str, int]
     at: datetime
     retry_at: datetime | None
 
@@ -86,12 +99,14 @@ class MergeDesk:
         now: Callable[[], datetime],
         *,
         people: Mapping[str, Changes],
+        inspector: Inspector,
         login: str = "elf-gate",
         page_url: Callable[[int], str] = lambda _number: "",
     ) -> None:
         self._changes, self._repository, self._database = changes, repository, database
         self._factory, self._now, self._people = factory, now, people
         self._login, self._page_url = login, page_url
+        self.inspector = inspector
         self._records = DeskRecords(database, repository, now)
         self._turn = threading.RLock()
         self._seen: dict[int, _Seen] = {}
@@ -110,7 +125,7 @@ class MergeDesk:
         self._records.adopt_number(change)
         reviews = self._changes.reviews(change.number)
         self._records.adopt_approvals(change.number, [it for it in reviews if it.author in self._people])
-        judgement = judge(self._repository, self._factory, self._database, change, reviews, self._now())
+        judgement = self._judged(change, reviews)
         self._records.verdict(judgement)
         self._publish(judgement)
         return judgement
@@ -143,8 +158,20 @@ class MergeDesk:
         return what_if(judgement.facts, judgement.law, options, self._now())
 
     def _look_at(self, change: Change) -> Judgement:
-        reviews = self._changes.reviews(change.number)
-        return judge(self._repository, self._factory, self._database, change, reviews, self._now(), reserve=False)
+        return self._judged(change, self._changes.reviews(change.number), reserve=False)
+
+    def _judged(self, change: Change, reviews: Sequence[Review], *, reserve: bool = True) -> Judgement:
+        return judge(
+            self._repository,
+            self._factory,
+            self._database,
+            change,
+            reviews,
+            self._now(),
+            reserve=reserve,
+            comments=self._changes.comments(change.number),
+            inspector=self.inspector,
+        )
 
     # ------------------------------------------------------------------ merging
 
@@ -203,6 +230,7 @@ class MergeDesk:
 
     def _adopt_end(self, change: Change) -> Merged | Closed:
         """Records an end that somebody else brought about, or that we did not live to record."""
+        self.inspector.checks.forget(change.number)
         if not self._records.has_ended(change.number):
             self._records.adopt_number(change)
             self._records.end(change, "merged" if change.state == "merged" else "closed", change.merge_commit, None)
@@ -218,6 +246,7 @@ class MergeDesk:
         `person` is a login, or `person:<login>`. Raises `HeadMoved` (look again before you approve), `NotAllowed`.
         """
         _, port = self._person(person)
+        self.inspector.checks.wait(_PATIENCE_S)
         with self._turn:
             try:
                 port.approve(number, head, reason)
@@ -292,14 +321,15 @@ class MergeDesk:
                 {Merged: done.merged, NotYet: done.waiting, Closed: done.closed}[type(result)].append(number)
         return done
 
-    def _look(self, change: Change) -> tuple[str, str]:
-        """What a verdict is of, as far as a glance shows: the change's head and its target's."""
+    def _look(self, change: Change) -> tuple[str, str, int]:
+        """What a verdict is of, as far as a glance shows: the change's head, its target's, and how many checks have ended."""
+        finished = self.inspector.checks.finished
         try:
-            return change.head, self._repository.resolve(change.base)
+            return change.head, self._repository.resolve(change.base), finished
         except UnknownRevision:
-            return change.head, ""
+            return change.head, "", finished
 
-    def _can_wait(self, number: int, look: tuple[str, str] | None, patience: timedelta) -> bool:
+    def _can_wait(self, number: int, look: tuple[str, str, int] | None, patience: timedelta) -> bool:
         seen = self._seen.get(number)
         if seen is None or seen.look != look or self._now() - seen.at >= patience:
             return False

@@ -101,7 +101,8 @@ class Proposer:
         """A pull request that returns a team's folder to its last verified tree. Raises `Refusal`, `ChangesError`."""
         if (known := self._known(key, Kind.ROLLBACK_TEAM)) is not None:
             return self._finish(known)
-        why = _text("reason", reason)
+        # A diagnosis may quote a log; the way back does not wait for somebody to take a key out of it.
+        why = self._desk.inspector.scanner.hide(_text("reason", reason))
         path, current, verified = self._last_verified(team)
         wanted = Intent(
             key=key,
@@ -143,7 +144,7 @@ class Proposer:
         with self._database.read() as session:
             before = remembered.older_open(session, requester, None)
         facts = server_proposals.preview(self._repository, server, base, wanted, self._login, self._target, before)
-        self._refuse(facts, base)
+        self._refuse(self._seen(facts, wanted), base)
         return self._finish(self._intend(wanted, base.law.limits))
 
     def resume(self, older_than: timedelta = timedelta(seconds=60)) -> list[Proposed]:
@@ -167,7 +168,12 @@ class Proposer:
 
     def _refuse_what_the_gate_would(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> None:
         """Evaluates the law on the change as it would be. What would be denied is refused now, with the rule's reason."""
-        self._refuse(self._preview(team, base, wanted), base)
+        self._refuse(self._seen(self._preview(team, base, wanted), wanted), base)
+
+    def _seen(self, facts: Facts, wanted: Intent) -> Facts:
+        """The facts with what would be seen in the proposal: a secret is refused here, before anything of it is written down."""
+        proposal = proposal_of(wanted, self._repository, self._factory, self._target)
+        return facts.model_copy(update={"findings": self._desk.inspector.preview(proposal)})
 
     def _refuse(self, facts: Facts, base: reading.Base) -> None:
         verdict = evaluate(facts, base.law, self._now())

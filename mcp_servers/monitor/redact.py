@@ -7,27 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import quote
 
+from mcp_servers.secret_shapes import ANY
+
 HIDDEN = "[hidden]"
 #: Shorter values are no keys, and hiding them would hide ordinary words.
 SHORTEST = 12
 
-#: Shapes of tokens and keys, whoever issued them. Repetitions are bounded: a text cannot be made that takes long to look through.
-_SHAPES = re.compile(
-    r"""
-    -----BEGIN[ A-Z0-9]{0,40}PRIVATE\ KEY-----.*?(?:-----END[ A-Z0-9]{0,40}PRIVATE\ KEY-----|\Z)
-  | \beyJ[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{8,8000}(?:\.[A-Za-z0-9_-]*)?   # a JSON web token
-  | \b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}                              # OpenAI, Anthropic, and who copies them
-  | \b(?:sk|pk|rk|whsec)_[A-Za-z0-9_]{16,}                         # Stripe
-  | \bgh[opsur]_[A-Za-z0-9]{20,} | \bgithub_pat_[A-Za-z0-9_]{20,}
-  | \bglpat-[A-Za-z0-9_-]{16,}
-  | \bxox[a-z]-[A-Za-z0-9-]{10,} | \bxapp-[A-Za-z0-9-]{10,}
-  | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b
-  | \bAIza[A-Za-z0-9_-]{30,}
-  | \bhf_[A-Za-z0-9]{20,} | \bnpm_[A-Za-z0-9]{30,} | \bpypi-[A-Za-z0-9_-]{30,}
-  | https://hooks\.slack\.com/\S+ | https://(?:ptb\.|canary\.)?discord(?:app)?\.com/api/webhooks/\S+
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 #: `Authorization: Bearer …`, `password=…`, `"api_key": "…"`: the value after the word.
 _NAMED = re.compile(
     r"(?i)((?:\b(?:bearer|basic)\s{1,5}|(?:password|passwd|secret|token|api[_-]?key|access[_-]?key)[\"']?\s{0,5}[=:]\s{0,5}[\"']?))"
@@ -47,7 +32,7 @@ class Redactor:
         for secret in sorted({one.strip() for one in self._secrets()}, key=len, reverse=True):
             if len(secret) >= SHORTEST:
                 text = text.replace(secret, HIDDEN).replace(quote(secret, safe=""), HIDDEN)
-        text = _SHAPES.sub(HIDDEN, text)
+        text = ANY.sub(HIDDEN, text)
         text = _IN_ADDRESS.sub(rf"\1{HIDDEN}@", text)
         return _NAMED.sub(rf"\1{HIDDEN}", text)
 

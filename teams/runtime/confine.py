@@ -44,8 +44,17 @@ class _PortRule(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
 
 
-def confine(*, readable: Sequence[Path], writable: Sequence[Path], connect_port: int) -> str:
+def version() -> int:
+    """The kernel's Landlock version; 0 or less where it has none."""
+    if sys.platform != "linux":
+        return 0
+    return ctypes.CDLL(None).syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
+
+
+def confine(*, readable: Sequence[Path], writable: Sequence[Path], connect_port: int | None) -> str:
     """Restricts the calling thread and all it starts, for good; call it before any other thread exists.
+
+    Without a `connect_port` it connects to nothing.
 
     Returns what holds from now on, for people: `landlock 7: files, network, signals`, or `none: …` with the reason.
     Raises `OSError` when the kernel has Landlock but refuses the rules: the caller must not go on then.
@@ -53,7 +62,7 @@ def confine(*, readable: Sequence[Path], writable: Sequence[Path], connect_port:
     if sys.platform != "linux":
         return f"none: {sys.platform} has no Landlock"
     libc = ctypes.CDLL(None, use_errno=True)
-    abi = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
+    abi = version()
     if abi < 1:
         return "none: this Linux kernel has no Landlock (5.13 or newer has)"
     handled = (1 << _FS_BITS.get(abi, 16)) - 1
@@ -70,7 +79,7 @@ def confine(*, readable: Sequence[Path], writable: Sequence[Path], connect_port:
         for path in writable:
             _allow_path(libc, rules, path, handled)
         _allow_path(libc, rules, Path("/dev/null"), (_READ_FILE | _WRITE_FILE) & handled)
-        if abi >= 4:
+        if abi >= 4 and connect_port is not None:
             port = _PortRule(allowed=_CONNECT_TCP, port=connect_port)
             _checked(libc.syscall(_ADD_RULE, rules, _RULE_PORT, ctypes.byref(port), ctypes.c_uint32(0)))
         _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

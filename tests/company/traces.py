@@ -42,7 +42,8 @@ def bare(stage: Stage) -> Path:
 
 
 def traces(stage: Stage) -> Traces:
-    """Everything there is now. Taken before and after an attack, the two must be equal."""
+    """Everything there is now, once no check is under way. Taken before and after an attack, the two must be equal."""
+    settled(stage)
     return Traces(
         rows=_counts(stage.home.path / "company.db", TABLES)
         | _counts(stage.home.forge / "forge.sqlite3", FORGE_TABLES),
@@ -88,8 +89,28 @@ def family(pid: int) -> set[int]:
 
 
 def lasting(pid: int) -> set[int]:
-    """The descendants without the Git commands that the kernel runs at every look, which end by themselves."""
-    return {one for one in family(pid) if not _name(one).startswith("git")}
+    """The descendants without what ends by itself: Git commands, which the kernel runs at every look, and sandboxes with all in them."""
+    passing = {one for one in family(pid) if _name(one).startswith("git") or _is_sandbox(one)}
+    return family(pid) - passing - set[int]().union(*(family(one) for one in passing))
+
+
+def _is_sandbox(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return command.split(b"\0")[0].endswith(b"bwrap") or b"sandbox/launcher.py" in command
+
+
+def settled(stage: Stage, seconds: float = 60.0) -> None:
+    """Waits until every open change's checks have ended, and its verdict says so."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        verdicts = [one["verdict"] for one in stage.company.get("/changes")["changes"] if one["verdict"]]
+        rules = [rule for verdict in verdicts for rule in verdict["children"]]
+        if not any((rule["rule"], rule["outcome"]) == ("checks", "pending") for rule in rules):
+            return
+        time.sleep(0.05)
 
 
 def gone(pids: Iterable[int], seconds: float = 10.0) -> set[int]:

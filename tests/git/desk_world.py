@@ -15,22 +15,27 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from mcp_servers.checks.secret_scan import SecretScanner
 from mcp_servers.factories.spec_files import dump_spec, load_spec
 from mcp_servers.git.changes import Change
+from mcp_servers.git.checking import Folder
 from mcp_servers.git.factory import Zone
 from mcp_servers.git.forge import GATE, PERSON, PROPOSER, Identity, bare_path, create_forge, seed, token_sha256
 from mcp_servers.git.github import Account, GitHubChanges
+from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.objects import Signature
 from mcp_servers.git.proposer import Proposer
 from mcp_servers.git.repository import Repository
 from memory.session import Database
 from policies import law
+from policies.facts import CheckRun
 from teams.spec import TeamSpec
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 RIGHTS = {"elf-devops": PROPOSER, "elf-gate": GATE, "owner": PERSON, "second": PERSON}
 WHO = Signature("elf-devops", "elf-devops@elf.local")
+OWN_SECRET = "wx7-key+of/the=company-41"
 LEAD, OWNER = "devops/delivery-lead", "person:owner"
 
 
@@ -43,6 +48,30 @@ class Clock:
 
     def tick(self, **passed: float) -> None:
         self.at += timedelta(**passed)
+
+
+@dataclass
+class CheckedAtOnce:
+    """Stands in for the sandbox: knows at once what comes of every folder."""
+
+    run: CheckRun = field(default_factory=lambda: CheckRun(state="passed", said="linted, typed, tested"))
+    finished: int = 0
+    asked: list[tuple[int, Folder]] = field(default_factory=list[tuple[int, Folder]])
+
+    def ask(self, number: int, folder: Folder) -> CheckRun:
+        self.asked.append((number, folder))
+        return self.run
+
+    def wait(self, seconds: float) -> None:
+        pass
+
+    def forget(self, number: int) -> None:
+        self.asked = [(asker, folder) for asker, folder in self.asked if asker != number]
+
+
+def inspector_of(repository: Repository, checks: CheckedAtOnce | None = None) -> Inspector:
+    scanner = SecretScanner(lambda: {"key of the test": OWN_SECRET})
+    return Inspector(repository, scanner, checks or CheckedAtOnce())
 
 
 @dataclass
@@ -110,6 +139,7 @@ class World:
     database: Database
     clock: Clock = field(default_factory=Clock)
     factory: SmallFactory = field(default_factory=SmallFactory)
+    checks: Any = field(default_factory=lambda: CheckedAtOnce())
     made: list[GitHubChanges] = field(default_factory=list[GitHubChanges])
 
     def __post_init__(self) -> None:
@@ -118,7 +148,15 @@ class World:
     def restart(self, gate: Any = None, proposer: Any = None) -> None:
         people = {login: self.changes(login) for login in ("owner", "second")}
         self.gate: Any = gate or self.changes("elf-gate")
-        self.desk = MergeDesk(self.gate, self.repository, self.database, self.factory, self.clock, people=people)
+        self.desk = MergeDesk(
+            self.gate,
+            self.repository,
+            self.database,
+            self.factory,
+            self.clock,
+            people=people,
+            inspector=inspector_of(self.repository, self.checks),
+        )
         bot = proposer or self.changes("elf-devops")
         self.proposer = Proposer(bot, self.desk, self.repository, self.database, self.factory, self.clock)
 

@@ -18,7 +18,7 @@ from policies.facts import Facts, Kind
 from policies.kinds import kind_of
 from policies.law import BadLaw
 from policies.verdict import Outcome, Verdict
-from tests.git.desk_world import START, WHO, SmallFactory, seeded, team_files
+from tests.git.desk_world import START, WHO, SmallFactory, inspector_of, seeded, team_files
 
 BRANCH = "auto/new-team/marketing-team-0a1b2c3d"
 FOLDER = "teams/marketing_team"
@@ -56,9 +56,9 @@ def read(
     base = reading.read_base(repository, "main")
     contents = reading.read_contents(repository, base.commit, head)
     reviews = [Review("owner", head, "approved", START, "")]
-    return reading.build(
-        repository, factory or SmallFactory(), change_at(head), base, contents, reviews, remembered, START
-    )
+    change = change_at(head)
+    facts = reading.build(repository, factory or SmallFactory(), change, base, contents, reviews, remembered, START)
+    return inspector_of(repository).inspect(facts, contents, change, ())
 
 
 def judge(repository: Repository, head: str, remembered: Remembered = NOTHING) -> Verdict:

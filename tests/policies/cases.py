@@ -9,7 +9,7 @@ from typing import Any
 
 from policies import law
 from policies.evaluate import evaluate
-from policies.facts import MICRO, ChangedFile, Facts, Review, SpecFacts, TeamFacts
+from policies.facts import MICRO, ChangedFile, CheckRun, Facts, Review, SpecFacts, TeamFacts
 from policies.law import Law
 from policies.verdict import Outcome, Verdict
 
@@ -98,6 +98,8 @@ def facts(**changes: Any) -> Facts:
         "policy_tree": POLICY,
         "files": files("teams/marketing_team/team.yaml", "teams/marketing_team/README.md"),
         "team": team(),
+        "findings": (),
+        "check_run": CheckRun(state="passed", said="5 tests passed"),
         "reviews": (approval(),),
         "read_at": NOW,
     }
