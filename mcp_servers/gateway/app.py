@@ -21,6 +21,9 @@ from mcp_servers.gateway.mcp_api import mcp_router
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.openai_api import openai_router
+from mcp_servers.gateway.pass_through import pass_through_router
+from mcp_servers.gateway.pass_through_calls import PassThrough
+from mcp_servers.gateway.pass_through_stream import Patience
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.tool_calls import ToolCalls, note_quarantine
 from mcp_servers.gateway.upstreams import ToolServer, Upstreams
@@ -59,6 +62,8 @@ class GatewayParts:
     #: Sees every call; and what refuses new model calls when there are too many.
     observer: Observer = field(default_factory=Nobody)
     load: LoadGate = field(default_factory=LoadGate)
+    #: How long what may take in a session with one tool server.
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,12 @@ class Gateway:
     client: httpx.AsyncClient
     upstreams: Upstreams
     relay: Relay
+    through: PassThrough
 
     async def close(self) -> None:
         """Ends all connections to providers and teams."""
         await self.relay.close()
+        await self.through.close()
         await self.models.close()
         await self.client.aclose()
         await self.upstreams.close()
@@ -107,7 +114,10 @@ def create_gateway(parts: GatewayParts) -> Gateway:
         catalogue=parts.catalogue,
         on_quarantine=lambda server, it: note_quarantine(door, server, it),
     )
-    router.include_router(mcp_router(door, upstreams, ToolCalls(door, upstreams)))
+    calls = ToolCalls(door, upstreams)
+    router.include_router(mcp_router(door, upstreams, calls))
+    through = PassThrough(door, upstreams, calls, parts.patience)
+    router.include_router(pass_through_router(through))
     relay = Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))
     router.include_router(a2a_router(relay))
-    return Gateway(router, door, models, client, upstreams, relay)
+    return Gateway(router, door, models, client, upstreams, relay, through)

@@ -30,7 +30,7 @@ class ToolCalls:
         """The result as it goes over the wire. Raises `Refused`; every end of a call has its row."""
         detail = {"arguments_sha256": sha256(to_json(arguments)), "run": run}
         try:
-            await self._decide(caller, name, arguments)
+            await self.decide(caller, name, arguments)
         except Refused as refused:
             await self._door.record(caller, "tool.call", name, "refused", detail | {"why": refused.message})
             self._door.till.observer.refused("tool", refused.code)
@@ -52,7 +52,7 @@ class ToolCalls:
             with anyio.CancelScope(shield=True):
                 await self._door.record(caller, "tool.result", name, outcome, ended)
 
-    async def _decide(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> None:
+    async def decide(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> None:
         """Raises `Refused`. The rate is taken last: what is refused anyway uses up nothing."""
         self._door.grants.check_tool(caller, name, arguments)
         if caller.kind == "member":
