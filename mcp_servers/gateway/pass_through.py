@@ -15,6 +15,7 @@ from mcp.types import CallToolRequestParams, InitializeRequestParams, ListToolsR
 from pydantic import ValidationError
 
 from mcp_servers.gateway import jsonrpc
+from mcp_servers.gateway.event_stream import frame
 from mcp_servers.gateway.http_server import SESSION, HttpServer
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
@@ -168,7 +169,7 @@ class _Visit:
         if call.method == "ping":
             return jsonrpc.result(call, {})
         if call.method == "tools/list":
-            return await self._tools(caller, call)
+            return _one_event(await self._tools(caller, call))
         if request_id(call.id) is None:
             raise RpcError(jsonrpc.INVALID_REQUEST, "id must be a string or an integer.")
         if call.method == "tools/call":
@@ -217,6 +218,11 @@ class _Visit:
         if not TOOL.fullmatch(name):
             raise Refused("bad_request", "A tool's name is in lower-case letters, digits and underscores.")
         return name, params.arguments or {}
+
+
+def _one_event(answer: JSONResponse) -> Response:
+    """What the gateway answers itself, in the form in which a session's other answers come."""
+    return Response(frame(bytes(answer.body)), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
 
 def _fault(given: dict[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,8 @@ class Messages:
             return await self._tool_result(session, pending, cast("dict[str, Any]", result))
         use = self._door.grants.use_of(session.owner, session.name)
         kept = granted_part(pending.method, cast("dict[str, Any]", result), use)
-        wire = self._clean(session, kept) | {"_meta": UNTRUSTED}
+        # An empty result says that it was done, and nothing else.
+        wire = self._clean(session, kept) | ({"_meta": UNTRUSTED} if kept else {})
         raw, most = to_json(wire), session.served.terms.max_result_bytes
         if len(raw) > most:
             why = f"failed: it gave {len(raw)} bytes; {most} are allowed. Ask for less at a time."

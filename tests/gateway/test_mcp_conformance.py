@@ -34,7 +34,7 @@ FOLDER = Path(os.environ.get("ELF_CONFORMANCE", Path(__file__).parents[2])) / "n
 SUITE = FOLDER / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 NODE = FOLDER / "node" / "bin" / "node"
 #: Scenarios and checks of version 0.1.16: its default suite, and with the ones it calls pending.
-ACTIVE, ALL = (30, 40), (32, 46)
+ACTIVE, ALL = (30, 40), (32, 47)
 
 TOOLS = (Grant(to="marketing-team/*", tools=("everything__*",)),)
 REST = (
@@ -103,7 +103,7 @@ def run_suite(url: str, folder: Path, suite: str) -> tuple[str, dict[str, int], 
     command = [str(NODE), str(SUITE), "server", "--url", url, "--suite", suite]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, cwd=folder)
     said = done.stdout + done.stderr
-    found = re.findall(r"([a-z0-9-]+): (\d+) passed, (\d+) failed", said)
+    found = re.findall(r"[✓✗] ([a-z0-9-]+): (\d+) passed, (\d+) failed", said)
     return said, {name: int(passed) for name, passed, _ in found}, sum(int(failed) for *_, failed in found)
 
 
@@ -116,6 +116,19 @@ def test_the_official_suite_passes_whole_through_the_gateway(tmp_path: Path, mon
     assert failed == 0 and (len(passed), sum(passed.values())) == ALL, said
     assert {row[1] for row in rows} >= {"tool.call", "tool.result", "mcp.session", "mcp.request", "mcp.result", "mcp.ask"}
     assert all(row[3] != "refused" for row in rows), "nothing that the suite does is beyond its grants"
+
+
+@needs_node
+@pytest.mark.rows("F35")
+def test_the_default_suite_finds_through_the_gateway_what_it_finds_at_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with everything_served() as address:
+        said, directly, failed = run_suite(address, tmp_path, "active")
+    assert failed == 0 and (len(directly), sum(directly.values())) == ACTIVE, said
+    with behind_the_gateway(tmp_path, monkeypatch, Access(grants=TOOLS, servers=REST)) as (_, url):
+        said, passed, failed = run_suite(url, tmp_path, "active")
+    assert failed == 0 and passed == directly, said
 
 
 @needs_node
