@@ -113,7 +113,7 @@ class _Visit:
                 raise
             return jsonrpc.refusal(call.id, refused)
         except RpcError as error:
-            status = 400 if call.notification else 200
+            status = 400 if call.notification or error.code == jsonrpc.INVALID_REQUEST else 200
             return jsonrpc.error(call.id, error.code, error.message, status)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_context=False, include_input=False)[0]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import anyio
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
 from mcp.types import LATEST_PROTOCOL_VERSION
 from pydantic_core import to_json
 
 from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.door import Door, sha256
-from mcp_servers.gateway.event_stream import message_in
 from mcp_servers.gateway.http_server import SESSION, HttpServer
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call
+from mcp_servers.gateway.pass_through_exchange import Exchange
 from mcp_servers.gateway.pass_through_law import (
     ASKS,
     client_capabilities,
@@ -26,8 +24,8 @@ from mcp_servers.gateway.pass_through_law import (
     request_params,
     server_greeting,
 )
-from mcp_servers.gateway.pass_through_messages import Message, Messages, request_id
 from mcp_servers.gateway.pass_through_line import Line
+from mcp_servers.gateway.pass_through_messages import Messages, request_id
 from mcp_servers.gateway.pass_through_sessions import (
     MOST_REQUESTS,
     MOST_STREAMS,
@@ -37,15 +35,14 @@ from mcp_servers.gateway.pass_through_sessions import (
     Sessions,
     SessionUnknown,
 )
-from mcp_servers.gateway.pass_through_stream import ENVELOPE, Ended, Passage, Patience, Stream
+from mcp_servers.gateway.pass_through_stream import Patience
 from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.rpc_server import UpstreamFailed, greeting
+from mcp_servers.gateway.rpc_server import greeting
 from mcp_servers.gateway.tool_calls import ToolCalls
 from mcp_servers.gateway.upstreams import Served, Upstreams
 from mcp_servers.monitor.observer import ToolCall
-from mcp_servers.safe_http import HttpFailed, Opened
 
 
 class PassThrough:
@@ -53,17 +50,14 @@ class PassThrough:
 
     def __init__(self, door: Door, upstreams: Upstreams, calls: ToolCalls, how: Patience | None = None) -> None:
         self.door, self.upstreams, self.calls = door, upstreams, calls
-        self._how = how or Patience()
         self._sessions, self._rates = Sessions(), Rates()
         self._line = Line(door.clock, self._drop)
         self._messages = Messages(door, self._line.tell)
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._exchange = Exchange(door, upstreams, self._messages, self._line, how or Patience())
 
     async def close(self) -> None:
         """Writes down as broken what was still under way."""
-        for task in list(self._waiting):
-            task.cancel()
-        await asyncio.gather(*self._waiting, return_exceptions=True)
+        await self._exchange.close()
         for session in self._sessions:
             await self._drop(session)
 
@@ -84,10 +78,13 @@ class PassThrough:
         detail = {"offered": sorted(offered)}
         try:
             await self._take(caller, name, "initialize")
+            too_many = self._sessions.room_for(caller, anyio.current_time())
         except Refused as refused:
             await self.door.record(caller, "mcp.session", name, "refused", detail | {"why": refused.message})
             raise
         await self.door.record(caller, "mcp.session", name, "allowed", detail)
+        for gone in too_many:
+            await self.close_session(gone, "made room")
         asked = version if version in SUPPORTED_PROTOCOL_VERSIONS else LATEST_PROTOCOL_VERSION
         try:
             said, headers = await self._line.greet(
@@ -96,10 +93,8 @@ class PassThrough:
         except Refused as refused:
             await self.door.record(caller, "mcp.session", name, refused.code, {"why": refused.message})
             raise
-        now = anyio.current_time()
-        session = Session(self.door.new_id(), caller, name, served, server, headers, offered, now)
-        for gone in self._sessions.add(session):
-            await self._drop(gone)
+        session = Session(self.door.new_id(), caller, name, served, server, headers, offered, anyio.current_time())
+        self._sessions.add(session)
         await self.door.record(caller, "mcp.session", name, "opened", detail)
         return session, redact(server_greeting(said, use), served.terms.secrets())
 
@@ -129,11 +124,23 @@ class PassThrough:
             raise Refused(
                 "overloaded", f"This id is in use, or {MOST_REQUESTS} requests are under way; wait for an answer."
             )
-        pending, params = await self._allowed(session, id_, call, run)
-        if pending.token is not None:
-            params["_meta"] = {"progressToken": pending.token}
+        subject = (
+            f"{session.name}__{call.params['name']}"
+            if call.method == "tools/call"
+            else f"{session.name}:{call.method[:60]}"
+        )
+        token, clock = progress_token(call.params), self.door.clock()
+        pending = Pending(id_, call.method, subject, run, clock, anyio.current_time(), token=token)
+        session.pending[id_] = pending
         try:
-            return await self._carried(session, pending, call.method, params, authorization)
+            params = await self._allowed(session, pending, call.params)
+        except BaseException:
+            session.pending.pop(id_, None)
+            raise
+        if token is not None:
+            params["_meta"] = {"progressToken": token}
+        try:
+            return await self._exchange.carried(session, pending, call.method, params, authorization)
         except Refused as refused:
             await self._messages.settle(session, pending, refused.code)
             raise
@@ -182,147 +189,33 @@ class PassThrough:
         if session.streams >= MOST_STREAMS:
             raise Refused("overloaded", f"{MOST_STREAMS} streams of this session are open; end one first.")
         await self.door.record(session.owner, "mcp.stream", session.name, "allowed", {"resumed": last is not None})
-        stack = AsyncExitStack()
-        try:
-            opened = await stack.enter_async_context(self._line.listen(session, theirs))
-        except (UpstreamFailed, TimeoutError) as error:
-            why = str(error) or "it did not answer in time"
-            await self.door.record(session.owner, "mcp.stream", session.name, "upstream_failed", {"why": why})
-            raise Refused("upstream_failed", f"{session.name} gave no stream: {why}. Try again later.") from error
-        if opened.status == 200 and opened.content_type == "text/event-stream":
-            return self._stream(session, None, opened, stack, authorization)
-        await stack.aclose()
-        await self.door.record(session.owner, "mcp.stream", session.name, "upstream_failed", {"status": opened.status})
-        return Response(status_code=opened.status if opened.status in (405, 409) else 502)
+        return await self._exchange.listened(session, theirs, authorization)
 
-    # --- how it is carried ---
-
-    async def _allowed(self, session: Session, id_: RequestId, call: Call, run: str) -> tuple[Pending, dict[str, Any]]:
-        """Decided on, and written down either way. Raises `Refused`, `RpcError`."""
-        tool = call.method == "tools/call"
-        arguments = cast("dict[str, Any]", call.params.get("arguments") or {})
-        subject = f"{session.name}__{call.params['name']}" if tool else f"{session.name}:{call.method[:60]}"
-        action, what = (
-            ("tool.call", {"arguments_sha256": sha256(to_json(arguments))})
-            if tool
-            else ("mcp.request", {"params_sha256": sha256(to_json(call.params))})
+    async def _allowed(self, session: Session, pending: Pending, params: dict[str, Any]) -> dict[str, Any]:
+        """What is to be sent: decided on, and written down either way. Raises `Refused`, `RpcError`."""
+        owner, tool = session.owner, pending.method == "tools/call"
+        arguments: dict[str, Any] = params.get("arguments") or {}
+        action, kind, what = (
+            ("tool.call", "arguments_sha256", arguments) if tool else ("mcp.request", "params_sha256", params)
         )
-        detail = what | {"run": run}
-        owner = session.owner
+        detail = {kind: sha256(to_json(what)), "run": pending.run}
         try:
             if tool:
-                await self.calls.decide(owner, subject, arguments)
-                params: dict[str, Any] = {"name": call.params["name"], "arguments": arguments}
+                await self.calls.decide(owner, pending.subject, arguments)
+                sent: dict[str, Any] = {"name": params["name"], "arguments": arguments}
             else:
-                params = request_params(
-                    session.name, call.method, call.params, self.door.grants.use_of(owner, session.name)
-                )
-                await self._take(owner, session.name, call.method)
+                use = self.door.grants.use_of(owner, session.name)
+                sent = request_params(session.name, pending.method, params, use)
+                await self._take(owner, session.name, pending.method)
         except (Refused, jsonrpc.RpcError) as refused:
-            await self.door.record(owner, action, subject, "refused", detail | {"why": refused.message})
+            await self.door.record(owner, action, pending.subject, "refused", detail | {"why": refused.message})
             self.door.till.observer.refused("tool", refused.code if isinstance(refused, Refused) else "not_found")
             raise
-        await self.door.record(owner, action, subject, "allowed", detail)
-        watched = self.door.till.observer.tool_call(ToolCall(owner.team, owner.member, subject, run)) if tool else None
-        token = progress_token(call.params)
-        pending = Pending(id_, call.method, subject, run, self.door.clock(), anyio.current_time(), watched, token)
-        session.pending[id_] = pending
-        return pending, params
-
-    async def _carried(
-        self, session: Session, pending: Pending, method: str, params: Mapping[str, Any], authorization: str | None
-    ) -> Response:
-        if method == "tools/call":
-            await self.upstreams.admitted(pending.subject)
-        message: Message = {"jsonrpc": "2.0", "id": pending.id, "method": method, "params": params}
-        stack, handed_on = AsyncExitStack(), False
-        try:
-            opened = await stack.enter_async_context(self._line.post(session, message))
-            if opened.content_type == "text/event-stream" and opened.status == 200:
-                handed_on = True
-                return self._stream(session, pending, opened, stack, authorization)
-            return await self._at_once(session, pending, opened)
-        except SessionUnknown:
-            raise
-        except (Refused, UpstreamFailed, HttpFailed, TimeoutError) as error:
-            why = error.message if isinstance(error, Refused) else str(error) or "it did not answer in time"
-            said = f"failed: {why.rstrip('.')}. Its server is at fault; try again later."
-            outcome = "timeout" if isinstance(error, TimeoutError) else "upstream_failed"
-            return JSONResponse(await self._messages.failed(session, pending, outcome, said))
-        finally:
-            if not handed_on:
-                await stack.aclose()
-
-    async def _at_once(self, session: Session, pending: Pending, opened: Opened) -> Response:
-        """An answer that is no stream."""
-        if opened.status >= 400 or opened.content_type != "application/json":
-            raise UpstreamFailed(f"it answered {opened.status}, which is no answer to a request")
-        terms = session.served.terms
-        with anyio.fail_after(terms.call_seconds):
-            message = message_in(await opened.whole(terms.max_result_bytes + ENVELOPE))
-        passed = await self._messages.passed(session, message) if message.get("id") == pending.id else None
-        if passed is None or "method" in passed:
-            raise UpstreamFailed("it answered another question")
-        return JSONResponse(passed)
-
-    def _stream(
-        self,
-        session: Session,
-        pending: Pending | None,
-        opened: Opened,
-        stack: AsyncExitStack,
-        authorization: str | None,
-    ) -> Stream:
-        async def check() -> None:
-            await self._may_go_on(session, authorization)
-
-        passage = Passage(self._messages, session, opened, pending, check, self._how)
-        session.streams += 1
-
-        async def closing() -> None:
-            session.streams -= 1
-            await stack.aclose()
-            await self._stream_ended(session, pending, passage)
-
-        return Stream(passage, session, closing)
-
-    async def _stream_ended(self, session: Session, pending: Pending | None, passage: Passage) -> None:
-        if passage.outcome in ("upstream_failed", "timeout"):
-            self._line.failed(session.name)
-        if pending is None:
-            detail = {"why": passage.why}
-            await self.door.record(session.owner, "mcp.stream", session.name, passage.outcome, detail)
-        elif passage.outcome == "timeout":
-            note = {"requestId": pending.id, "reason": "it took too long"}
-            await self._line.tell(session, {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": note})
-        elif not pending.settled and pending.resumable and passage.outcome != "refused":
-            task = asyncio.create_task(self._answered_later(session, pending))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
-        elif not pending.settled:
-            await self._messages.settle(session, pending, passage.outcome)
-
-    async def _answered_later(self, session: Session, pending: Pending) -> None:
-        """Waits for the client to come back for an answer; after a while there is none."""
-        try:
-            until = anyio.current_time() + session.served.terms.call_seconds
-            while not pending.settled and not session.closed and anyio.current_time() < until:
-                await anyio.sleep(min(self._how.recheck, 1.0))
-        finally:
-            await self._messages.settle(session, pending, "broken")
-
-    async def _may_go_on(self, session: Session, authorization: str | None) -> None:
-        """Raises `Ended` where a stream that was allowed no longer is."""
-        try:
-            caller = await self.door.identify(authorization)
-        except Refused as refused:
-            raise Ended("its token ended, or its team was retired") from refused
-        if caller != session.owner or session.closed:
-            raise Ended("its session was closed")
-        if await self.upstreams.one(session.name) is not session.served:
-            raise Ended("main changed the server")
-        if not self.door.grants.use_of(caller, session.name):
-            raise Ended("nothing of the server is granted any more")
+        await self.door.record(owner, action, pending.subject, "allowed", detail)
+        if tool:
+            call = ToolCall(owner.team, owner.member, pending.subject, pending.run)
+            pending.watched = self.door.till.observer.tool_call(call)
+        return sent
 
     async def _take(self, caller: Caller, name: str, method: str) -> None:
         """A place within the law's and the server's rate of calls a minute, for each method. Raises `Refused`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +32,10 @@ class Line:
 
     @asynccontextmanager
     async def post(self, session: Session, message: Message) -> AsyncGenerator[Opened]:
-        """A message sent, and the answer's beginning. Raises `Refused`, `UpstreamFailed`, `TimeoutError`."""
+        """A message sent, and the answer's beginning. Raises `Refused`, `UpstreamFailed`, `TimeoutError`.
+
+        Whoever asks says afterwards how it `ended`.
+        """
         async with self._opened(session, "POST", _JSON, to_json(message)) as opened:
             yield opened
 
@@ -48,9 +51,11 @@ class Line:
         with anyio.move_on_after(_TELL_SECONDS):
             try:
                 async with self.post(session, message):
-                    pass
-            except (Refused, UpstreamFailed, TimeoutError):
+                    self.ended(session.name, "ok")
+            except Refused:
                 return
+            except (UpstreamFailed, TimeoutError):
+                self.ended(session.name, "upstream_failed")
 
     async def hang_up(self, session: Session) -> bool:
         """Ends the session at its server; whether it was told."""
@@ -66,52 +71,50 @@ class Line:
         self, name: str, server: HttpServer, said: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], dict[str, str]]:
         """A session opened at the server: its answer, and the headers it is known by. Raises `Refused`."""
-        breaker = self._closed_circuit(name)
+        self._check_circuit(name)
         try:
             found = await server.greet(said)
         except (UpstreamFailed, ToolRefused, TimeoutError) as error:
-            breaker.failure(self._clock())
+            self.ended(name, "upstream_failed")
             code = "timeout" if isinstance(error, TimeoutError) else "upstream_failed"
             why = str(error) or "it did not answer in time"
             raise Refused(code, f"{name} opened no session: {why}. Try again later.") from error
         except BaseException:
-            breaker.abandoned(self._clock())
+            self.ended(name, "gone")
             raise
-        breaker.success(self._clock())
+        self.ended(name, "ok")
         return found
 
-    def failed(self, name: str) -> None:
-        """An exchange that had begun well did not end so."""
-        self._breaker(name).failure(self._clock())
+    def ended(self, name: str, outcome: str) -> None:
+        """How an exchange that was allowed has ended."""
+        breaker, now = self._breaker(name), self._clock()
+        if outcome == "ok":
+            breaker.success(now)
+        elif outcome in ("upstream_failed", "timeout"):
+            breaker.failure(now)
+        else:
+            breaker.abandoned(now)
 
     @asynccontextmanager
     async def _opened(
         self, session: Session, method: str, headers: Mapping[str, str], body: bytes | None
     ) -> AsyncGenerator[Opened]:
-        breaker = self._closed_circuit(session.name)
-        async with AsyncExitStack() as stack:
-            try:
-                sent = {**headers, **session.headers}
-                opened = await stack.enter_async_context(session.server.exchange(method, sent, body))
-            except (UpstreamFailed, TimeoutError):
-                breaker.failure(self._clock())
-                raise
-            except BaseException:
-                breaker.abandoned(self._clock())
-                raise
-            breaker.success(self._clock())
+        self._check_circuit(session.name)
+        sent = {**headers, **session.headers}
+        async with session.server.exchange(method, sent, body) as opened:
             if opened.status == 404 and SESSION in session.headers:
+                self.ended(session.name, "ok")
                 await self._forgotten(session)
                 raise SessionUnknown
             if opened.status in (401, 403):
                 raise UpstreamFailed("it refused the gateway's credentials; a person must look at them")
             yield opened
 
-    def _closed_circuit(self, name: str) -> CircuitBreaker:
-        """Raises `Refused` while the server is left alone. Whoever gets it says how it went."""
+    def _check_circuit(self, name: str) -> None:
+        """Raises `Refused` while the server is left alone."""
         breaker = self._breaker(name)
         if breaker.allow(self._clock()):
-            return breaker
+            return
         when = f"; it is tried again from {breaker.opens_at:%H:%M:%S} UTC on" if breaker.opens_at else ""
         raise Refused("upstream_failed", f"{name} failed too often and is left alone{when}.", breaker.opens_at)
 

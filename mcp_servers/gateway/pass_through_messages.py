@@ -58,7 +58,8 @@ class Messages:
 
     async def settle(self, session: Session, pending: Pending, outcome: str, result_sha256: str | None = None) -> None:
         """Writes down how a request ended, once."""
-        session.pending.pop(pending.id, None)
+        if session.pending.get(pending.id) is pending:
+            del session.pending[pending.id]
         if pending.settled:
             return
         pending.settled = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -100,24 +100,22 @@ class Sessions:
     def __init__(self) -> None:
         self._open: dict[str, Session] = {}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Session]:
         return iter(list(self._open.values()))
 
-    def add(self, session: Session) -> list[Session]:
-        """Opens it. Gives those that had to make room. Raises `Refused` where all of the member's are in use."""
-        gone = [one for one in self if session.used - one.used > IDLE_SECONDS and not one.streams]
-        mine = sorted((one for one in self if one.owner == session.owner and one not in gone), key=lambda it: it.used)
-        if len(mine) >= MOST_SESSIONS:
-            oldest = next((one for one in mine if not one.streams), None)
-            if oldest is None:
-                raise Refused(
-                    "overloaded", f"{session.owner.address} has {len(mine)} sessions with open streams; end one first."
-                )
-            gone.append(oldest)
-        for one in gone:
-            self.drop(one)
+    def room_for(self, owner: Caller, now: float) -> list[Session]:
+        """Those that have to go before the owner opens another. Raises `Refused` where all of its own are in use."""
+        idle = [one for one in self if now - one.used > IDLE_SECONDS and not one.streams]
+        mine = sorted((one for one in self if one.owner == owner and one not in idle), key=lambda it: it.used)
+        if len(mine) < MOST_SESSIONS:
+            return idle
+        oldest = next((one for one in mine if not one.streams), None)
+        if oldest is None:
+            raise Refused("overloaded", f"{owner.address} has {len(mine)} sessions with open streams; end one first.")
+        return [*idle, oldest]
+
+    def add(self, session: Session) -> None:
         self._open[session.id] = session
-        return gone
 
     def find(self, id_: str, caller: Caller, server: str, now: float) -> Session | None:
         """The session of that id, if it is this caller's and with this server."""

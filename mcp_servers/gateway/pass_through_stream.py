@@ -64,8 +64,7 @@ class Passage:
             async for chunk in self._chunks():
                 if chunk is None:
                     yield _COMMENT
-                    continue
-                for event in self._events.feed(chunk):
+                for event in self._events.feed(chunk or b""):
                     if (out := await self._passed(event)) is not None:
                         yield out
                 if self._pending is not None and self._pending.settled:
@@ -141,10 +140,8 @@ class Passage:
     async def _broken(self, why: str) -> bytes | None:
         if self._pending is None or self._pending.settled:
             return None
-        return frame(to_json(await self._messages.failed(self._session, self._pending, self.outcome_of(), why)))
-
-    def outcome_of(self) -> str:
-        return self.outcome if self.outcome in ("timeout",) else "upstream_failed"
+        outcome = "timeout" if self.outcome == "timeout" else "upstream_failed"
+        return frame(to_json(await self._messages.failed(self._session, self._pending, outcome, why)))
 
 
 class Stream(StreamingResponse):

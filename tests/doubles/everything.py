@@ -21,9 +21,7 @@ _IMAGE = types.ImageContent(type="image", data=_PIXEL, mimeType="image/png")
 _SCHEMA_2020 = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
-    "$defs": {
-        "address": {"type": "object", "properties": {"street": {"type": "string"}, "city": {"type": "string"}}}
-    },
+    "$defs": {"address": {"type": "object", "properties": {"street": {"type": "string"}, "city": {"type": "string"}}}},
     "properties": {"name": {"type": "string"}, "address": {"$ref": "#/$defs/address"}},
     "additionalProperties": False,
 }
@@ -106,9 +104,7 @@ def _add_contents(server: FastMCP[Any]) -> None:
         return _result(types.AudioContent(type="audio", data=_SOUND, mimeType="audio/wav"))
 
     def embedded() -> types.CallToolResult:
-        return _result(
-            _embedded("test://embedded-resource", "text/plain", "This is an embedded resource content.")
-        )
+        return _result(_embedded("test://embedded-resource", "text/plain", "This is an embedded resource content."))
 
     def mixed() -> types.CallToolResult:
         more = _embedded("test://mixed-content-resource", "application/json", '{"test":"data","value":123}')
@@ -203,7 +199,7 @@ def _add_resources(server: FastMCP[Any]) -> None:
         return "watched"
 
     @server.resource("test://template/{id}/data", name="template", description="By id.", mime_type="application/json")
-    def template(id: str) -> str:  # pyright: ignore[reportUnusedFunction] - a resource  # noqa: A002
+    def template(id: str) -> str:  # pyright: ignore[reportUnusedFunction] - a resource
         return json.dumps({"id": id, "templateTest": True, "data": f"Data for ID: {id}"})
 
 
@@ -217,7 +213,7 @@ def _add_prompts(server: FastMCP[Any]) -> None:
         return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
 
     @server.prompt("test_prompt_with_embedded_resource", description="With a resource.")
-    def embedded(resourceUri: str) -> list[Any]:  # pyright: ignore[reportUnusedFunction] - a prompt  # noqa: N803
+    def embedded(resourceUri: str) -> list[Any]:  # pyright: ignore[reportUnusedFunction] - a prompt
         content = _embedded(resourceUri, "text/plain", "Embedded resource content for testing.")
         said = [content, _text("Please process the embedded resource above.")]
         return [{"role": "user", "content": one.model_dump(mode="json")} for one in said]

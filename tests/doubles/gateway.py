@@ -29,7 +29,7 @@ from memory import ledger
 from memory.migrate import upgrade
 from memory.session import Database
 from memory.tables import AuditRow
-from policies.access import Access, Grant
+from policies.access import Access, Grant, ServerGrant
 from policies.budgets import Budgets
 from policies.models import ModelsLaw
 from tests.doubles.serving import free_port, serving
@@ -49,6 +49,7 @@ class World:
         Grant(to="marketing-team/*", tools=("desk__whoami", "desk__fail", "desk__much")),
         Grant(to="devops/*", tools=("desk__*", "dead__*")),
     )
+    servers: tuple[ServerGrant, ...] = ()
     budgets: Budgets = field(default_factory=lambda: Budgets.model_validate({"team_usd_day": 10}))
     models_law: ModelsLaw = field(default_factory=ModelsLaw)
     team_budgets: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
@@ -140,7 +141,7 @@ def office(
         GatewayParts(
             database=database,
             identity=identity,
-            access=lambda: Access(grants=world.grants),
+            access=lambda: Access(grants=world.grants, servers=world.servers),
             budgets=lambda: world.budgets,
             models_law=lambda: world.models_law,
             models_of=lambda team, member: world.models.get(f"{team}/{member}", set()),

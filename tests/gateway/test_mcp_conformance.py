@@ -23,7 +23,7 @@ from mcp.client.streamable_http import streamable_http_client
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
-from policies.access import Access, Grant, ServerGrant
+from policies.access import Grant, ServerGrant
 from tests.doubles import gateway as doubles
 from tests.doubles.everything import everything_served
 from tests.doubles.gateway import Office, World, office
@@ -74,7 +74,7 @@ async def definitions(url: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def behind_the_gateway(folder: Path, patch: pytest.MonkeyPatch, access: Access) -> Generator[tuple[Office, str]]:
+def behind_the_gateway(folder: Path, patch: pytest.MonkeyPatch, world: World) -> Generator[tuple[Office, str]]:
     """The suite's server behind a whole gateway, for `marketing-team/editor`."""
     guard, adding = doubles.Guard, WithToken
 
@@ -84,7 +84,7 @@ def behind_the_gateway(folder: Path, patch: pytest.MonkeyPatch, access: Access) 
         return guard(with_token, hosts)
 
     def with_catalogue(parts: GatewayParts) -> Gateway:
-        return create_gateway(dataclasses.replace(parts, catalogue=catalogue, access=lambda: access))
+        return create_gateway(dataclasses.replace(parts, catalogue=catalogue))
 
     with_token = WithToken(guard)  # pyright: ignore[reportArgumentType] - replaced when the app is made
     patch.setattr(doubles, "Guard", guarded)
@@ -93,7 +93,7 @@ def behind_the_gateway(folder: Path, patch: pytest.MonkeyPatch, access: Access) 
         main = FakeMain()
         main.merge(wrapped(anyio.run(definitions, url), name="everything", url=url))
         catalogue = directory(main, folder)
-        with office(folder, world=World()) as found:
+        with office(folder, world=world) as found:
             with_token.token = found.token("marketing-team/editor")
             yield found, f"{found.url}/mcp/everything"
 
@@ -110,11 +110,18 @@ def run_suite(url: str, folder: Path, suite: str) -> tuple[str, dict[str, int], 
 @needs_node
 @pytest.mark.rows("F35")
 def test_the_official_suite_passes_whole_through_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with behind_the_gateway(tmp_path, monkeypatch, Access(grants=TOOLS, servers=REST)) as (found, url):
+    with behind_the_gateway(tmp_path, monkeypatch, World(grants=TOOLS, servers=REST)) as (found, url):
         said, passed, failed = run_suite(url, tmp_path, "all")
         rows = found.ledger()
     assert failed == 0 and (len(passed), sum(passed.values())) == ALL, said
-    assert {row[1] for row in rows} >= {"tool.call", "tool.result", "mcp.session", "mcp.request", "mcp.result", "mcp.ask"}
+    assert {row[1] for row in rows} >= {
+        "tool.call",
+        "tool.result",
+        "mcp.session",
+        "mcp.request",
+        "mcp.result",
+        "mcp.ask",
+    }
     assert all(row[3] != "refused" for row in rows), "nothing that the suite does is beyond its grants"
 
 
@@ -126,7 +133,7 @@ def test_the_default_suite_finds_through_the_gateway_what_it_finds_at_the_server
     with everything_served() as address:
         said, directly, failed = run_suite(address, tmp_path, "active")
     assert failed == 0 and (len(directly), sum(directly.values())) == ACTIVE, said
-    with behind_the_gateway(tmp_path, monkeypatch, Access(grants=TOOLS, servers=REST)) as (_, url):
+    with behind_the_gateway(tmp_path, monkeypatch, World(grants=TOOLS, servers=REST)) as (_, url):
         said, passed, failed = run_suite(url, tmp_path, "active")
     assert failed == 0 and passed == directly, said
 
@@ -136,7 +143,7 @@ def test_the_default_suite_finds_through_the_gateway_what_it_finds_at_the_server
 def test_without_its_grants_the_suite_fails_where_they_were_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with behind_the_gateway(tmp_path, monkeypatch, Access(grants=TOOLS)) as (_, url):
+    with behind_the_gateway(tmp_path, monkeypatch, World(grants=TOOLS)) as (_, url):
         said, passed, failed = run_suite(url, tmp_path, "active")
     assert failed > 0 and len(passed) == ACTIVE[0], said
     for name in ("tools-call-sampling", "tools-call-elicitation", "resources-read-text", "prompts-get-simple"):
