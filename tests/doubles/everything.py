@@ -82,6 +82,12 @@ def everything_served() -> Generator[str]:
         yield f"{url}/mcp"
 
 
+def definitions() -> list[dict[str, Any]]:
+    """What the server's tools are, as its `server.yaml` admits them."""
+    tools = everything()._tool_manager.list_tools()  # pyright: ignore[reportPrivateUsage] - no public way without a loop
+    return [{"name": it.name, "description": it.description, "input_schema": it.parameters} for it in tools]
+
+
 def _text(text: str) -> types.TextContent:
     return types.TextContent(type="text", text=text)
 

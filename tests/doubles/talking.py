@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -66,8 +67,6 @@ async def looks(_server: Talking, call: Message) -> Stream:
 async def silent(_server: Talking) -> Stream:
     """A session's own stream on which nothing happens, as far as this is up to the server."""
     yield b": here\n\n"
-    import asyncio
-
     await asyncio.sleep(60)
 
 
@@ -83,7 +82,9 @@ class Talking:
     messages: list[Message] = field(default_factory=list[Message])
     requests: list[tuple[str, Mapping[str, str]]] = field(default_factory=list[tuple[str, Mapping[str, str]]])
     sessions: int = 0
+    #: The status of every answer, and of the session's own stream; None: as it should be.
     down: int | None = None
+    no_stream: int | None = None
 
     def sent(self, method: str) -> list[Message]:
         return [it for it in self.messages if it.get("method") == method]
@@ -96,6 +97,8 @@ class Talking:
         if request.method == "DELETE":
             return Response(status_code=200)
         if request.method == "GET":
+            if self.no_stream is not None:
+                return Response(status_code=self.no_stream)
             return StreamingResponse(self.listens(self), media_type="text/event-stream")
         message: Message = json.loads(await request.body())
         self.messages.append(message)

@@ -2,33 +2,21 @@
 
 Install beside the checkout or anywhere: npm i @modelcontextprotocol/conformance@0.1.16 node@22, and name that folder in ELF_CONFORMANCE.
 The server is the one that the suite wants to find, admitted with its tools' definitions; the suite comes as a member of a team,
-with the grants below, through everything that any member passes.
+with those grants alone that it needs, through everything that any member passes.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
-from mcp import ClientSession
-from mcp.client.streamable_http import streamable_http_client
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
-from policies.access import Grant, ServerGrant
-from tests.doubles import gateway as doubles
 from tests.doubles.everything import everything_served
-from tests.doubles.gateway import Office, World, office
-from tests.doubles.tool_world import FakeMain, directory
-from tests.factories.server_specs import wrapped
+from tests.doubles.everything_gateway import REST, TOOLS, behind_the_gateway
+from tests.doubles.gateway import World
 
 FOLDER = Path(os.environ.get("ELF_CONFORMANCE", Path(__file__).parents[2])) / "node_modules"
 SUITE = FOLDER / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
@@ -36,66 +24,10 @@ NODE = FOLDER / "node" / "bin" / "node"
 #: Scenarios and checks of version 0.1.16: its default suite, and with the ones it calls pending.
 ACTIVE, ALL = (30, 40), (32, 47)
 
-TOOLS = (Grant(to="marketing-team/*", tools=("everything__*",)),)
-REST = (
-    ServerGrant(
-        to="marketing-team/editor",
-        server="everything",
-        resources=("test://.*",),
-        prompts=("test_.*",),
-        allow=("logging", "sampling", "elicitation"),
-    ),
-)
 needs_node = pytest.mark.skipif(
     not (SUITE.exists() and NODE.exists()),
     reason="the conformance suite needs Node 22: npm i @modelcontextprotocol/conformance@0.1.16 node@22, ELF_CONFORMANCE=<that folder>",
 )
-
-
-class WithToken:
-    """The suite cannot send a token: this adds a member's, and nothing else, inside the guard."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.token = ""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope = {**scope, "headers": [*scope["headers"], (b"authorization", f"Bearer {self.token}".encode())]}
-        await self._app(scope, receive, send)
-
-
-async def definitions(url: str) -> list[dict[str, Any]]:
-    """What the server's tools are, for its `server.yaml`."""
-    async with streamable_http_client(url) as (read, write, _), ClientSession(read, write) as client:
-        await client.initialize()
-        tools = (await client.list_tools()).tools
-    return [{"name": it.name, "description": it.description, "input_schema": it.inputSchema} for it in tools]
-
-
-@contextmanager
-def behind_the_gateway(folder: Path, patch: pytest.MonkeyPatch, world: World) -> Generator[tuple[Office, str]]:
-    """The suite's server behind a whole gateway, for `marketing-team/editor`."""
-    guard, adding = doubles.Guard, WithToken
-
-    def guarded(app: ASGIApp, hosts: Any) -> ASGIApp:
-        nonlocal with_token
-        with_token = adding(app)
-        return guard(with_token, hosts)
-
-    def with_catalogue(parts: GatewayParts) -> Gateway:
-        return create_gateway(dataclasses.replace(parts, catalogue=catalogue))
-
-    with_token = WithToken(guard)  # pyright: ignore[reportArgumentType] - replaced when the app is made
-    patch.setattr(doubles, "Guard", guarded)
-    patch.setattr(doubles, "create_gateway", with_catalogue)
-    with everything_served() as url:
-        main = FakeMain()
-        main.merge(wrapped(anyio.run(definitions, url), name="everything", url=url))
-        catalogue = directory(main, folder)
-        with office(folder, world=world) as found:
-            with_token.token = found.token("marketing-team/editor")
-            yield found, f"{found.url}/mcp/everything"
 
 
 def run_suite(url: str, folder: Path, suite: str) -> tuple[str, dict[str, int], int]:

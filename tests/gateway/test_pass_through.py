@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from mcp_servers.gateway import pass_through_messages, upstreams
-from mcp_servers.gateway.pass_through_sessions import MOST_SESSIONS, Sessions
+from mcp_servers.gateway.pass_through_sessions import MOST_SESSIONS, Session, Sessions
 from policies import server_use
 from policies.access import Grant, ServerGrant
 from tests.doubles.gateway import Office
@@ -93,7 +93,11 @@ def test_another_member_s_session_is_as_unknown_as_one_that_never_was(
         assert [it.status_code for it in answers] == [404, 404] and answers[0].text == answers[1].text, act
     assert server.sent("tools/call") == [] and {row[3] for row in gateway.ledger("mcp.session")[2:]} == {"refused"}
     assert "result" in mine.calls()[0], "it is still its owner's"
-    monkeypatch.setattr(Sessions, "find", lambda self, id_, *_: self._open.get(id_))
+
+    def anybody_s(self: Sessions, id_: str, *_: object) -> Session | None:
+        return next((one for one in self if one.id == id_), None)
+
+    monkeypatch.setattr(Sessions, "find", anybody_s)
     assert "result" in theirs.calls()[0], "the owner alone stood in the way"
 
 
@@ -169,7 +173,7 @@ def test_a_pattern_is_no_way_up_to_what_lies_beside_it(both: Both, monkeypatch: 
     for uri in ("lib://keys", "xlib://public/a", *climbing):
         assert member.asks("resources/read", {"uri": uri})[0]["error"]["code"] == NOT_ALLOWED, uri
     assert server.sent("resources/read") == []
-    monkeypatch.setattr(server_use, "_climbs", lambda _uri: False)
+    monkeypatch.setattr(server_use, "_climbs", str.isspace)
     assert "result" in member.asks("resources/read", {"uri": climbing[0]})[0], "the look at the steps stood in the way"
 
 
@@ -327,7 +331,11 @@ def test_the_secret_that_the_gateway_adds_comes_back_in_nothing(both: Both, monk
 
     for method, params in (("tools/call", {"name": "look"}), ("resources/read", {"uri": "a"})):
         assert "[redacted]" in (said := raw(method, params)) and SECRET not in said
-    monkeypatch.setattr(pass_through_messages, "redact", lambda value, _secrets: value)
+
+    def untouched(value: Any, _secrets: object) -> Any:
+        return value
+
+    monkeypatch.setattr(pass_through_messages, "redact", untouched)
     assert SECRET in raw("resources/read", {"uri": "a"}), "the redaction alone stood in the way"
 
 
