@@ -65,7 +65,7 @@ async def _answered(visit: Any) -> Response:
 
 #: By HTTP, where there is no request to answer.
 _STATUS = {
-    "not_allowed": 403,
+    "not_allowed": 404,
     "not_found": 404,
     "rate_limited": 429,
     "overloaded": 503,
@@ -91,14 +91,16 @@ class _Visit:
         self._authorization = request.headers.get("authorization")
 
     async def post(self) -> Response:
-        caller, served = await self._comes_in()
+        caller = await self._through.door.identify(self._authorization)
         if wrong := _wrong_headers(self._request):
             return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
         message = jsonrpc.decode(await self._request.body())
         if "method" not in message:
+            await self._server(caller)
             return await self._client_answers(await self._session(caller), message)
         call = jsonrpc.call_of(message)
         try:
+            served = await self._server(caller)
             if not isinstance(served.server, HttpServer):
                 return await self._plain(caller, call)
             if call.method == "initialize" and not call.notification:
@@ -121,7 +123,8 @@ class _Visit:
             return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")
 
     async def listen(self) -> Response:
-        caller, served = await self._comes_in()
+        caller = await self._through.door.identify(self._authorization)
+        served = await self._server(caller)
         if not isinstance(served.server, HttpServer):
             return Response(status_code=405, headers={"Allow": "POST"})
         if "text/event-stream" not in self._request.headers.get("accept", ""):
@@ -130,24 +133,25 @@ class _Visit:
         return await self._through.listen(session, self._request.headers.get("last-event-id"), self._authorization)
 
     async def end(self) -> Response:
-        caller, served = await self._comes_in()
+        caller = await self._through.door.identify(self._authorization)
+        served = await self._server(caller)
         if not isinstance(served.server, HttpServer):
             return Response(status_code=405, headers={"Allow": "POST"})
         await self._through.close_session(await self._session(caller), "closed")
         return Response(status_code=204)
 
-    async def _comes_in(self) -> tuple[Caller, Served]:
-        """Who is calling, and the server, if anything of it is granted. Of others it is not even said that they exist."""
-        door = self._through.door
-        caller = await door.identify(self._authorization)
-        served = await self._through.upstreams.one(self._name) if _WORD.fullmatch(self._name) else None
-        if served is None or not door.grants.use_of(caller, self._name):
-            raise Refused(
-                "not_allowed",
-                f"{caller.address} may use nothing of a tool server {self._name[:40]!r}: no grant in policies/access.yaml "
-                "covers it, or there is none of that name. A person can grant it there by a pull request.",
-            )
-        return caller, served
+    async def _server(self, caller: Caller) -> Served:
+        """The server, if anything of it is granted. Of others it is not even said that they exist. Raises `Refused`."""
+        known = self._name if _WORD.fullmatch(self._name) else "?"
+        served = await self._through.upstreams.one(known)
+        if served is not None and self._through.door.grants.use_of(caller, known):
+            return served
+        why = (
+            f"{caller.address} may use nothing of a tool server {self._name[:40]!r}: no grant in policies/access.yaml "
+            "covers it, or there is none of that name. A person can grant it there by a pull request."
+        )
+        await self._through.door.record(caller, "mcp.session", known[:40], "refused", {"why": why})
+        raise Refused("not_allowed", why)
 
     async def _session(self, caller: Caller) -> Session:
         id_ = self._request.headers.get(SESSION)

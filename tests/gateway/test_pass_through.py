@@ -370,6 +370,9 @@ def test_a_server_of_which_nothing_is_granted_is_as_unknown_as_none(both: Both) 
     assert said[0]["code"] == NOT_ALLOWED and said[0]["message"].replace("outside", "nowhere") == said[1]["message"]
     assert "policies/access.yaml" in said[0]["message"] and server.sent("initialize") == []
     assert Member(gateway, "devops/lead", "Bad-Name").opens()["error"]["code"] == NOT_ALLOWED
+    assert [row[3] for row in gateway.ledger("mcp.session")] == ["refused"] * 3
+    stream = httpx.get(f"{gateway.url}/mcp/outside", headers=Member(gateway, "devops/lead").headers())
+    assert stream.status_code == 404
     without = httpx.post(f"{gateway.url}/mcp/outside", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
     assert (without.status_code, without.headers["www-authenticate"]) == (401, 'Bearer realm="elf"')
 
