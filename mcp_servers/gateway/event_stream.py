@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
-
-from pydantic_core import from_json
 
 from mcp_servers.gateway.rpc_server import UpstreamFailed
 
@@ -79,14 +76,3 @@ def frame(data: bytes, id_: str | None = None, retry: int | None = None) -> byte
     head += b"id: %b\n" % id_.encode() if id_ else b""
     head += b"retry: %d\n" % retry if retry is not None else b""
     return head + b"data: %b\n\n" % data
-
-
-def message_in(data: bytes) -> dict[str, Any]:
-    """The JSON-RPC message that a server sent. Raises `UpstreamFailed`."""
-    try:
-        given = from_json(data, allow_inf_nan=False)
-    except ValueError as error:
-        raise UpstreamFailed("its answer is no JSON") from error
-    if not isinstance(given, dict):
-        raise UpstreamFailed("its answer is no JSON-RPC message")
-    return cast("dict[str, Any]", given)

@@ -11,13 +11,12 @@ import anyio
 from fastapi.responses import JSONResponse, Response
 
 from mcp_servers.gateway.door import Door
-from mcp_servers.gateway.event_stream import message_in
 from mcp_servers.gateway.pass_through_line import Line
 from mcp_servers.gateway.pass_through_messages import Message, Messages
 from mcp_servers.gateway.pass_through_sessions import Pending, Session, SessionUnknown
 from mcp_servers.gateway.pass_through_stream import ENVELOPE, Ended, Passage, Patience, Stream
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.rpc_server import UpstreamFailed
+from mcp_servers.gateway.rpc_server import UpstreamFailed, message_in
 from mcp_servers.gateway.upstreams import Upstreams
 from mcp_servers.safe_http import HttpFailed, Opened
 

@@ -130,7 +130,7 @@ class Messages:
             await self._send(session, _error(id_, jsonrpc.METHOD_NOT_FOUND, why))
             return None
         wire = self._clean(session, params) | {"_meta": UNTRUSTED}
-        session.asked[id_] = (method, anyio.current_time())
+        session.ask(id_, method, anyio.current_time())
         detail = {"params_sha256": sha256(to_json(wire)), "offered": sorted(session.offered)}
         await self._door.record(session.owner, "mcp.ask", subject, "allowed", detail)
         return {"jsonrpc": "2.0", "id": id_, "method": method, "params": wire}

@@ -19,9 +19,11 @@ from mcp_servers.gateway.upstreams import Served
 from mcp_servers.monitor.observer import ToolEnd
 
 #: Sessions that one member may have at a time; requests under way, and streams open, in one session.
-MOST_SESSIONS = 16
-MOST_REQUESTS = 32
-MOST_STREAMS = 40
+MOST_SESSIONS = 8
+MOST_REQUESTS = 16
+MOST_STREAMS = 20
+#: Questions of a server that are remembered until they are answered; the oldest is forgotten first.
+_MOST_ASKED = 64
 #: A session that nobody used for so long may be forgotten. Seconds.
 IDLE_SECONDS = 3600.0
 #: Event ids of a session by which a client may still resume.
@@ -81,6 +83,12 @@ class Session:
     answered: float = 0.0
     _events: OrderedDict[str, str] = field(default_factory=OrderedDict[str, str])
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def ask(self, id_: RequestId, method: str, now: float) -> None:
+        """Remembers a question of the server's, so that it may be answered."""
+        self.asked[id_] = (method, now)
+        if len(self.asked) > _MOST_ASKED:
+            del self.asked[next(iter(self.asked))]
 
     def event_id(self, theirs: str) -> str:
         """Our id for an event of the server's. Theirs may be anything, also somebody else's; ours holds in this session alone."""

@@ -10,10 +10,10 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
-from mcp_servers.gateway.event_stream import Event, EventReader, frame, message_in
+from mcp_servers.gateway.event_stream import Event, EventReader, frame
 from mcp_servers.gateway.pass_through_messages import Messages
 from mcp_servers.gateway.pass_through_sessions import Pending, Session
-from mcp_servers.gateway.rpc_server import UpstreamFailed
+from mcp_servers.gateway.rpc_server import UpstreamFailed, message_in
 from mcp_servers.safe_http import HttpFailed, Opened
 
 #: Around a result of the largest size allowed there may be so much more of the protocol's own.

@@ -382,3 +382,13 @@ def test_an_event_without_an_end_is_not_kept() -> None:
 
 def test_an_event_is_written_as_it_is_read() -> None:
     assert EventReader(100).feed(frame(b'{"a":1}', "7", 50)) == [Event("7", 50, b'{"a":1}')]
+
+
+def test_of_questions_without_an_answer_the_oldest_are_forgotten() -> None:
+    nothing: Any = None
+    session = Session("id", nothing, "outside", nothing, nothing, {}, {}, 0.0)
+    for number in range(1000):
+        session.ask(number, "roots/list", float(number))
+        session.event_id(f"theirs-{number}")
+    assert list(session.asked) == list(range(936, 1000))
+    assert session.their_event_id("1000") == "theirs-999"
