@@ -142,7 +142,7 @@ class Member:
         return self.gateway.headers(self.address) | {"Accept": BOTH} | held | more
 
     def post(self, message: Message, **headers: str) -> httpx.Response:
-        return httpx.post(self.url, json=message, headers=self.headers(**headers), timeout=10)
+        return httpx.post(self.url, json=message, headers=self.headers(**headers), timeout=20)
 
     def opens(self, capabilities: Message | None = None) -> Message:
         """The server's greeting as it arrives; keeps the session."""

@@ -42,7 +42,15 @@ LOGGING = (ServerGrant(to="marketing-team/*", server="outside", allow=("logging"
 
 @pytest.fixture
 def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Both]:
-    with talking(tmp_path, monkeypatch, timeout_seconds=0.4, max_result_bytes=5000) as found:
+    with talking(tmp_path, monkeypatch, max_result_bytes=5000) as found:
+        found[0].world.servers = LOGGING
+        yield found
+
+
+@pytest.fixture
+def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Both]:
+    """A server that may be silent for a second."""
+    with talking(tmp_path, monkeypatch, timeout_seconds=1) as found:
         found[0].world.servers = LOGGING
         yield found
 
@@ -57,7 +65,7 @@ def said(message: Message) -> str:
     return message["result"]["content"][0]["text"]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 15.0) -> bool:
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -69,13 +77,13 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
 @contextmanager
 def listening(member: Member, **headers: str) -> Generator[httpx.Response]:
     wanted = member.headers(Accept="text/event-stream", **headers)
-    with httpx.stream("GET", member.url, headers=wanted, timeout=httpx.Timeout(5, read=1.0)) as stream:
+    with httpx.stream("GET", member.url, headers=wanted, timeout=15) as stream:
         yield stream
 
 
-def ends(stream: httpx.Response) -> bool:
-    """Whether the stream ends within a second of now."""
-    deadline = time.monotonic() + 1
+def ends(stream: httpx.Response, seconds: float = 10.0) -> bool:
+    """Whether the stream ends by then."""
+    deadline = time.monotonic() + seconds
     return all(time.monotonic() < deadline for _ in stream.iter_raw())
 
 
@@ -113,8 +121,8 @@ def test_a_server_that_dies_in_mid_stream_leaves_an_answer_and_a_row(both: Both)
 
 
 @pytest.mark.rows("F38")
-def test_a_server_that_hangs_is_given_up_and_told(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway, server = both
+def test_a_server_that_hangs_is_given_up_and_told(hasty: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway, server = hasty
 
     async def hangs(_server: Talking, _call: Message) -> Stream:
         yield event(note("notifications/message", data="one moment"))
@@ -123,17 +131,17 @@ def test_a_server_that_hangs_is_given_up_and_told(both: Both, monkeypatch: pytes
     server.answers = hangs
     member = opened(gateway)
     began = time.monotonic()
-    assert "did not finish in time" in said(member.calls()[-1]) and time.monotonic() - began < 3
+    assert "did not finish in time" in said(member.calls()[-1]) and time.monotonic() - began < 8
     assert eventually(lambda: _cancelled(server) == [1])
     assert gateway.ledger("tool.result")[0][3] == "timeout"
     monkeypatch.setattr(Passage, "_in_time", looks_away)
     call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "look"}}
-    with httpx.stream("POST", member.url, json=call, headers=member.headers(), timeout=5) as stream:
-        assert not ends(stream), "the deadline alone stood in the way"
+    with httpx.stream("POST", member.url, json=call, headers=member.headers(), timeout=15) as stream:
+        assert not ends(stream, 1.5), "the deadline alone stood in the way"
 
 
-def test_while_a_person_thinks_about_a_question_the_server_is_not_blamed(both: Both) -> None:
-    gateway, server = both
+def test_while_a_person_thinks_about_a_question_the_server_is_not_blamed(hasty: Both) -> None:
+    gateway, server = hasty
 
     async def asks(this: Talking, call: Message) -> Stream:
         yield event(question("q", "elicitation/create", message="Sure?"))
@@ -144,7 +152,7 @@ def test_while_a_person_thinks_about_a_question_the_server_is_not_blamed(both: B
     server.answers = asks
     member = opened(gateway)
     answer = {"jsonrpc": "2.0", "id": "q", "result": {"action": "accept"}}
-    threading.Timer(0.8, lambda: member.post(answer)).start()
+    threading.Timer(1.6, lambda: member.post(answer)).start()
     assert said(member.calls()[-1]) == "accept"
 
 
@@ -255,7 +263,7 @@ def test_a_retired_member_s_open_stream_ends(both: Both, monkeypatch: pytest.Mon
     monkeypatch.setattr(Exchange, "_may_go_on", never)
     with listening(member) as stream:
         gateway.world.alive.discard("d-marketing")
-        assert not ends(stream), "the second look alone stood in the way"
+        assert not ends(stream, 1.5), "the second look alone stood in the way"
 
 
 @pytest.mark.rows("F39")
@@ -322,8 +330,8 @@ def test_an_answer_is_fetched_by_coming_back_after_the_last_event(both: Both) ->
     assert [row[3] for row in gateway.ledger("tool.result")] == ["ok"]
 
 
-def test_an_answer_for_which_nobody_comes_back_is_written_down_as_broken(both: Both) -> None:
-    gateway, server = both
+def test_an_answer_for_which_nobody_comes_back_is_written_down_as_broken(hasty: Both) -> None:
+    gateway, server = hasty
 
     async def polls(_server: Talking, _call: Message) -> Stream:
         yield b"id: 1\ndata:\n\n"
