@@ -227,14 +227,22 @@ def test_a_client_that_leaves_is_written_down_and_its_stream_closed(both: Both) 
 def test_a_call_that_the_client_cancels_ends_as_cancelled(both: Both) -> None:
     gateway, server = both
 
+    begun = threading.Event()
+
     async def slow(this: Talking, _call: Message) -> Stream:
         yield event(note("notifications/message", data="begun"))
+        begun.set()
         await asyncio.sleep(30)
 
     server.answers = slow
     member = opened(gateway)
-    threading.Timer(0.2, lambda: member.post(note("notifications/cancelled", requestId=1, reason="enough"))).start()
+
+    def cancels() -> None:
+        assert begun.wait(15)
+        member.post(note("notifications/cancelled", requestId=1, reason="enough"))
+
     member.post(note("notifications/cancelled", requestId=99))
+    threading.Thread(target=cancels).start()
     assert [it.get("method") for it in member.calls()] == ["notifications/message"]
     assert eventually(lambda: _cancelled(server) == [1])
     assert [row[3] for row in gateway.ledger("tool.result")] == ["cancelled"]
