@@ -44,7 +44,9 @@ def _run(name: str, command: list[str]) -> int:
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("ELF_", "OPENAI_", "ANTHROPIC_"))
     }
-    environment |= {key: os.environ[key] for key in ("ELF_GOLDEN",) if key in os.environ}
+    environment |= {
+        key: os.environ[key] for key in ("ELF_GOLDEN", "ELF_CONFORMANCE", "ELF_A2A_TCK") if key in os.environ
+    }
     environment |= {"PYTHONPATH": str(ROOT), "CREWAI_TRACING_ENABLED": "false", "OTEL_SDK_DISABLED": "true"}
     status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     sys.stderr.write(f"== {name}: {'ok' if status == 0 else 'FAILED'} ({time.monotonic() - began:.1f} s)\n")

@@ -171,12 +171,26 @@ def messages(
     team: Annotated[str, typer.Option(help="Only those to and from this team.")] = "",
     correlation: Annotated[str, typer.Option(help="Only those of one piece of business.")] = "",
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many at the most.")] = 40,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is sent and answered next, until Ctrl-C.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read the messages between teams, with what came back."""
+    from bootstrap import follow as going_on
+
     wanted = {"team": _whole(team), "correlation": _whole(correlation)}
     query = {name: value for name, value in wanted.items() if value}
-    _print(_company().get("/messages", lines=lines, **query), as_json, pages.messages)
+    company = _company()
+    if not follow:
+        _print(company.get("/messages", lines=lines, **query), as_json, pages.messages)
+        return
+
+    def fetch(since: str | None) -> list[dict[str, Any]]:
+        moved = {"lines": 2000, "since": since} if since else {"lines": lines}
+        return company.get("/messages", **moved, **query)["messages"]
+
+    going_on.follow_moves(fetch, _shower("messages", pages.messages, as_json=as_json))
 
 
 @app.command()
@@ -206,6 +220,13 @@ def _go_on(
     """Prints the last lines, then new ones as they come; as JSON, one object a line."""
     from bootstrap import follow as going_on
 
+    asked = iter([first])
+    going_on.follow(lambda: fetch(next(asked, 2000)), _shower(name, page, as_json=as_json))
+
+
+def _shower(name: str, page: Callable[[Console, Any], None], *, as_json: bool) -> Callable[[Sequence[Any]], None]:
+    """Prints what is new on a page that goes on; as JSON, one object a line."""
+
     def show(fresh: Sequence[Any]) -> None:
         if as_json:
             sys.stdout.writelines(json.dumps(one) + "\n" for one in fresh)
@@ -213,8 +234,7 @@ def _go_on(
         else:
             page(out, {name: fresh})
 
-    asked = iter([first])
-    going_on.follow(lambda: fetch(next(asked, 2000)), show)
+    return show
 
 
 @app.command()
@@ -223,6 +243,16 @@ def health(as_json: Json = False) -> None:
     found = _company().get("/health/report")
     _print(found, as_json, pages.health)
     sys.exit(1 if found["level"] == "critical" else 0)
+
+
+@app.command()
+def metrics(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How far back to look.")] = 30, as_json: Json = False
+) -> None:
+    """What the company keeps of itself: from gap to pull request, what people changed or rejected, what held, how fast it heals."""
+    from bootstrap import show_figures
+
+    _print(_company().get("/metrics/company", days=days), as_json, show_figures.figures)
 
 
 # --- changes ---

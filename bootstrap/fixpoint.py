@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mcp_servers.factories.chart import render_chart
+from mcp_servers.factories.fileset import File, FileSet
 from mcp_servers.factories.spec_files import load_spec
 from mcp_servers.factories.team import render
+from teams.chart import FOLDER
 
 META_TEAMS = ("executive", "devops")
 
@@ -14,11 +17,24 @@ META_TEAMS = ("executive", "devops")
 def check_fixpoint(checkout: Path) -> dict[str, Any]:
     """`{ok, teams: [{team, files, digest, differing}]}`; `differing` names files that differ, are missing or are extra."""
     teams = [_compare(checkout / "meta_teams" / name) for name in META_TEAMS]
+    teams.append(_compare_reports(checkout))
     return {"ok": all(not team["differing"] for team in teams), "teams": teams}
 
 
 def _compare(folder: Path) -> dict[str, Any]:
-    fileset = render(load_spec((folder / "team.yaml").read_text()), "meta_teams")
+    return _beside(folder, render(load_spec((folder / "team.yaml").read_text()), "meta_teams"))
+
+
+def _compare_reports(checkout: Path) -> dict[str, Any]:
+    """What parents know of their teams: those that a checkout begins with, and those that came since."""
+    specs = sorted(path for zone in ("meta_teams", "teams") for path in (checkout / zone).glob("*/team.yaml"))
+    chart = render_chart(load_spec(path.read_bytes()) for path in specs)
+    return _beside(
+        checkout / FOLDER, FileSet({path.removeprefix(f"{FOLDER}/"): File(data) for path, data in chart.items()})
+    )
+
+
+def _beside(folder: Path, fileset: FileSet) -> dict[str, Any]:
     there = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

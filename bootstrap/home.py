@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-KEYS = ("gateway", "operator", "forge-elf-devops", "forge-elf-gate", "forge-owner")
+KEYS = ("gateway", "operator", "metrics", "forge-elf-devops", "forge-elf-gate", "forge-owner")
 NEEDED_BYTES = 200_000_000
 _CLAIM_TRIES = 10
 

@@ -23,12 +23,23 @@ DESK_EVERY_S = 1.0
 JUDGE_AGAIN = timedelta(seconds=5)
 TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
+WATCH_EVERY_S = 15.0
 #: Nothing more happens to a change in one of these states.
 _FINAL = {State.VERIFIED, State.ROLLED_BACK, State.CLOSED}
 #: What the DevOps team knows from its own proposing.
 _BEFORE_THE_END = {State.INTENDED, State.PROPOSED, State.JUDGED, State.APPROVED}
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One loop: what a round does, and the seconds until the next; where `pause` says them, `pause_s` is for a round that failed."""
+
+    what: str
+    act: Callable[[], Awaitable[None]]
+    pause_s: float
+    pause: Callable[[], Awaitable[float]] | None = None
 
 
 @dataclass
@@ -41,18 +52,28 @@ class Loops:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.kernel.reconciler.run())
-            group.create_task(_again(self.judge, DESK_EVERY_S, "the merge desk's round"))
-            group.create_task(_again(self.tell, TELL_EVERY_S, "telling the DevOps team"))
-            group.create_task(_again(self.tidy, TIDY_EVERY_S, "tidying"))
-            group.create_task(_again(self.watch, 0.0, "looking after everybody's health"))
+            for one in self.rounds():
+                group.create_task(_again(one))
+
+    def rounds(self) -> tuple[Round, ...]:
+        """Everything that is done again and again, beside the reconciler's own rounds."""
+        return (
+            Round("the merge desk's round", self.judge, DESK_EVERY_S),
+            Round("telling the DevOps team", self.tell, TELL_EVERY_S),
+            Round("tidying", self.tidy, TIDY_EVERY_S),
+            Round(
+                "looking after everybody's health", self.kernel.monitor.round, WATCH_EVERY_S, self.kernel.monitor.every
+            ),
+        )
 
     async def judge(self) -> None:
-        """Judges and merges what may be merged; wakes the reconciler when main moved."""
+        """Judges and merges what may be merged, and renews what main outran; wakes the reconciler when main moved."""
         tick = await anyio.to_thread.run_sync(self.kernel.desk.tick, JUDGE_AGAIN)
         for number, why in tick.failed.items():
             log.warning("change %s could not be judged this time: %s", number, why)
         if tick.merged:
             self.kernel.reconciler.notice()
+        await anyio.to_thread.run_sync(self.kernel.rebase.next)
         await anyio.to_thread.run_sync(self._anchor_what_moved_main)
 
     async def tell(self) -> None:
@@ -80,13 +101,6 @@ class Loops:
         await anyio.to_thread.run_sync(self.sum_up)
         await anyio.to_thread.run_sync(self.kernel.proposer.resume)
 
-    async def watch(self) -> None:
-        """Looks at everything that is watched, tells people what they should know, and waits as long as the law says."""
-        try:
-            await self.kernel.monitor.round()
-        finally:
-            await asyncio.sleep(await self.kernel.monitor.every())
-
     def _anchor_what_moved_main(self) -> None:
         """A merge, whoever made it, is in the ledger; that part of it is anchored at once and not at the next round."""
         main = self.kernel.repository.resolve("refs/heads/main")
@@ -105,10 +119,13 @@ class Loops:
         anchor(self.kernel.repository, head, self.kernel.now())
 
 
-async def _again(act: Callable[[], Awaitable[None]], every: float, what: str) -> None:
+async def _again(one: Round) -> None:
     while True:
+        pause = one.pause_s
         try:
-            await act()
+            await one.act()
+            if one.pause is not None:
+                pause = await one.pause()
         except Exception:
-            log.exception("%s failed; it is tried again", what)
-        await asyncio.sleep(every)
+            log.exception("%s failed; it is tried again", one.what)
+        await asyncio.sleep(pause)

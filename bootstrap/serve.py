@@ -127,6 +127,8 @@ async def _serve(kernel: Kernel, listener: socket.socket, progress: Progress) ->
         if background is not None:
             background.cancel()
             await asyncio.gather(background, return_exceptions=True)
+        # Whoever waits for a turn is told now, while there is a server to say it.
+        kernel.gateway.stop()
         server.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
         loops.anchor()

@@ -188,6 +188,11 @@ def health(console: Console, found: dict[str, Any]) -> None:
     console.print(table)
     if found["refusing_model_calls"]:
         console.print(plain(f"New model calls are refused: {found['refusing_model_calls']}", "red"))
+    for thing, count in found["calls_waiting"].items():
+        console.print(plain(f"{count} waiting for {thing}", "yellow"))
+    for link, one in found["links_left_alone"].items():
+        said = f"{link} failed {one['failures']} times in a row and is left alone until {one['tried_again_at']}"
+        console.print(plain(said, "yellow"))
     console.print(plain(f"ledger: {found['ledger']}", "dim"))
     for alert in found["alerts"]:
         console.print(plain(f"! {alert['title']}: {alert['text']}", _LEVEL_STYLES.get(alert["level"], "")))

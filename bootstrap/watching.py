@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +14,9 @@ from fastapi.responses import JSONResponse, Response
 from bootstrap.home import Home
 from bootstrap.office.describe import Teams
 from bootstrap.settings import Settings
+from mcp_servers.gateway.app import Gateway
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.upstreams import Upstreams
 from mcp_servers.git.anchors import anchors
 from mcp_servers.git.repository import Repository
 from mcp_servers.monitor import causes, probes
@@ -28,6 +29,7 @@ from mcp_servers.monitor.readings import Found
 from mcp_servers.monitor.redact import Redactor, keys_in
 from mcp_servers.monitor.traces import Traces, provider_to
 from mcp_servers.resilience.load import LoadGate
+from mcp_servers.resilience.queue import Queue
 from memory import ledger
 from memory.session import Database
 from policies.law import BadLaw, Law
@@ -39,6 +41,7 @@ class Watchers:
     """What sees every call, made before the gateway is."""
 
     load: LoadGate
+    queue: Queue
     metrics: Metrics
     traces: Traces | None
 
@@ -55,7 +58,9 @@ def create_watchers(settings: Settings) -> Watchers:
     """Until the monitor's first round the limits are the defaults."""
     load = LoadGate(Watch().model_calls_at_once)
     traces = Traces(provider_to(settings.otel_endpoint)) if settings.otel_endpoint else None
-    return Watchers(load, Metrics(lambda: load.under_way), traces)
+    queue = Queue(lambda end, seconds: metrics.waited(end, seconds))
+    metrics = Metrics(lambda: load.under_way, lambda: queue.waiting)
+    return Watchers(load, queue, metrics, traces)
 
 
 def create_monitor(
@@ -65,7 +70,7 @@ def create_monitor(
     repository: Repository,
     law: Callable[[], Law],
     teams: Teams,
-    upstreams: Upstreams,
+    gateway: Gateway,
     watchers: Watchers,
     now: Callable[[], datetime],
 ) -> Monitor:
@@ -79,7 +84,7 @@ def create_monitor(
         return await to_thread.run_sync(look)
 
     async def servers(_watch: Watch) -> Found:
-        found = await upstreams.survey()
+        found = await gateway.upstreams.survey()
         return probes.mcp_servers(len(found), {name: one.problem for name, one in found.items() if one.problem})
 
     def states() -> Mapping[str, tuple[str, str | None]]:
@@ -115,23 +120,29 @@ def create_monitor(
         ledger_fault=ledger_fault,
         team_states=lambda: states_of(teams.all(now())),
         now=now,
+        circuits=lambda: gateway.door.till.circuits.alone(now()),
     )
     sender = AppriseSender(settings.alert_urls) if settings.alert_urls else None
     alerts = Alerts(database, sender, _redactor(settings, home), settings.address)
-    return Monitor(database, world, alerts, watchers.load, watchers.metrics)
+    return Monitor(database, world, alerts, watchers.load, watchers.metrics, watchers.queue)
 
 
 def serve_metrics(
-    app: FastAPI, metrics: Metrics, identity: Identity, now: Callable[[], datetime], *, open_: bool
+    app: FastAPI, metrics: Metrics, token: str, identity: Identity, now: Callable[[], datetime], *, open_: bool
 ) -> None:
-    """`/metrics`, for the operator's token; `open_` lets everybody on this machine read it (ELF_METRICS_OPEN=1)."""
+    """`/metrics`, for the metrics' own `token`, which opens nothing else, and for the person.
+
+    `open_` lets everybody on this machine read it (ELF_METRICS_OPEN=1).
+    """
+    expected = f"Bearer {token}".encode()
 
     @app.get("/metrics")
     def page(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
-        if not open_:
+        given = request.headers.get("authorization")
+        if not open_ and not hmac.compare_digest((given or "").encode(), expected):
             try:
-                if identity.identify(request.headers.get("authorization"), now()).kind != "person":
-                    return JSONResponse({"error": "Metrics are for the operator's token."}, 403)
+                if identity.identify(given, now()).kind != "person":
+                    return JSONResponse({"error": "Metrics are for the token in keys/metrics of the home."}, 403)
             except Refused as refused:
                 return JSONResponse({"error": refused.message}, 401)
         return Response(metrics.page(), media_type=CONTENT_TYPE)

@@ -41,6 +41,7 @@ from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Prices, Rate
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
+from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
 from mcp_servers.git.factory import TeamFactory
 from mcp_servers.git.forge import GATE, PERSON, PROPOSER, bare_path, create_forge, token_sha256
@@ -48,6 +49,7 @@ from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposer import Proposer
+from mcp_servers.git.rebase import Rebase
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import create_git_server
 from mcp_servers.monitor.monitor import Monitor
@@ -75,6 +77,7 @@ class Kernel:
     reconciler: Reconciler
     desk: MergeDesk
     proposer: Proposer
+    rebase: Rebase
     gateway: Gateway
     office: Office
     #: Speaks to teams as the kernel's own hand.
@@ -124,6 +127,7 @@ class _Assembly:
             reconciler=self.reconciler,
             desk=self.desk,
             proposer=self.proposer,
+            rebase=Rebase(self.bot, self.desk, self.repository, self.database, self.factory, self.now),
             gateway=self.gateway,
             office=self.office,
             door=self.door,
@@ -283,6 +287,7 @@ class _Assembly:
                 new_id=lambda: secrets.token_hex(16),
                 observer=self.watchers.observer,
                 load=self.watchers.load,
+                queue=self.watchers.queue,
                 catalogue=self.catalogue,
             )
         )
@@ -298,15 +303,14 @@ class _Assembly:
 
     @cached_property
     def monitor(self) -> Monitor:
-        upstreams, law = self.gateway.upstreams, self.law.law
         return create_monitor(
             self.settings,
             self.home,
             self.database,
             self.repository,
-            law,
+            self.law.law,
             self.teams,
-            upstreams,
+            self.gateway,
             self.watchers,
             self.now,
         )
@@ -337,14 +341,16 @@ class _Assembly:
         app.mount("/api/gateway", gateway_api(self.gateway, self.catalogue, self.identity, self.now))
         app.mount("/api", office_api(self.office, self.identity, self.now))
         app.mount("/forge", self.forge)
-        serve_metrics(app, self.watchers.metrics, self.identity, self.now, open_=self.settings.metrics_open)
+        token, open_ = self.home.key("metrics"), self.settings.metrics_open
+        serve_metrics(app, self.watchers.metrics, token, self.identity, self.now, open_=open_)
 
         @app.get("/health")
         def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
             return {"status": "ok"}
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
-        return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT})
+        turned_away = TurnedAway(self.database, self.now)
+        return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT}, refused=turned_away)
 
 
 def _bare(home: Home) -> Path:

@@ -27,3 +27,12 @@ def rejected_because(session: Session, number: int) -> str | None:
     )
     detail = session.scalars(query).first()
     return None if detail is None else str(json.loads(detail)["why"])
+
+
+def approvals_written(session: Session, number: int) -> set[tuple[str, str, str]]:
+    """(who, commit, reason) of the approvals of this change that are in the ledger."""
+    query = select(AuditRow.actor, AuditRow.detail).where(
+        AuditRow.action == "change.approve", AuditRow.subject == f"change:{number}"
+    )
+    found = ((actor, json.loads(detail)) for actor, detail in session.execute(query))
+    return {(actor, str(detail["head"]), str(detail["reason"])) for actor, detail in found}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from memory import slots
@@ -63,6 +63,14 @@ def intent_on(session: Session, branch: str) -> Intent | None:
 def unfinished(session: Session) -> list[Intent]:
     """Intents whose pull request is not known to be open, oldest first."""
     rows = session.scalars(select(IntentRow).where(IntentRow.number.is_(None)).order_by(IntentRow.at))
+    return [_intent(row) for row in rows]
+
+
+def open_intents(session: Session) -> list[Intent]:
+    """Intents whose pull request is open, as far as is known, in the order of their numbers."""
+    rows = session.scalars(
+        select(IntentRow).where(IntentRow.number.is_not(None), _has_not_ended()).order_by(IntentRow.number)
+    )
     return [_intent(row) for row in rows]
 
 
@@ -148,6 +156,12 @@ def last_verdict(session: Session, number: int) -> Judged | None:
     if row is None:
         return None
     return Judged(**{field.name: getattr(row, field.name) for field in fields(Judged)})
+
+
+def heads_judged(session: Session, number: int) -> int:
+    """How many commits of this change have been judged."""
+    found = select(func.count(VerdictRow.head.distinct())).where(VerdictRow.number == number)
+    return session.scalar(found) or 0
 
 
 def _same(one: Judged, other: Judged) -> bool:

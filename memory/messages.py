@@ -12,6 +12,8 @@ from memory import usage
 from memory.gateway_tables import MessageRow
 
 MAX_TEXT = 20_000
+#: Of a task's or context's id.
+MAX_ID = 120
 #: The state of a message whose deadline passed before its answer came; an answer that came after it is `late`.
 OVERDUE, LATE = "deadline", "late"
 
@@ -85,6 +87,11 @@ def record_answer(session: Session, message_id: str, answer: Answered) -> None:
     session.flush()
 
 
+def record_task(session: Session, message_id: str, task: str, context: str | None) -> None:
+    """The task that the message became, while it is under way: whoever sent it may ask for it from now on."""
+    session.execute(update(MessageRow).where(MessageRow.id == message_id).values(task=task, context=context))
+
+
 def record_overdue(session: Session, message_id: str) -> None:
     """The deadline has passed and the team is still at work: it has not answered, and is still on its chain."""
     session.execute(
@@ -123,12 +130,24 @@ def senders_of(session: Session, receiver: str, task: str | None = None, context
     return set(session.scalars(query.distinct()))
 
 
-def tasks_of(session: Session, receiver: str, scope: str) -> set[str]:
-    """The receiver's tasks that this scope began or continued."""
-    query = select(MessageRow.task).where(
+def senders_in(session: Session, correlation_id: str) -> set[str]:
+    """Who has sent in this piece of business, by address."""
+    query = select(MessageRow.sender).where(MessageRow.correlation_id == correlation_id)
+    return set(session.scalars(query.distinct()))
+
+
+def tasks_of(session: Session, receiver: str, scope: str) -> dict[str, bool]:
+    """The receiver's tasks that this scope began or continued, and whether the answer to each is late."""
+    query = select(MessageRow.task, MessageRow.state).where(
         MessageRow.receiver == receiver, MessageRow.sender_scope == scope, MessageRow.task.is_not(None)
     )
-    return {task for task in session.scalars(query.distinct()) if task is not None}
+    return {task: state in (OVERDUE, LATE) for task, state in session.execute(query.order_by(MessageRow.at)) if task}
+
+
+def is_late(session: Session, receiver: str, task: str) -> bool:
+    """Whether what this task was last asked came too late, or is due since its deadline: then its answer is void."""
+    query = select(MessageRow.state).where(MessageRow.receiver == receiver, MessageRow.task == task)
+    return session.scalars(query.order_by(MessageRow.at.desc()).limit(1)).first() in (OVERDUE, LATE)
 
 
 def close_unanswered(session: Session, now: datetime) -> None:
@@ -138,17 +157,28 @@ def close_unanswered(session: Session, now: datetime) -> None:
     )
 
 
-def latest(session: Session, team: str | None = None, most: int = 100) -> list[Carried]:
-    """The newest messages, newest first; of one team: those it received and those its members sent."""
+def latest(
+    session: Session,
+    team: str | None = None,
+    most: int = 100,
+    *,
+    correlation: str | None = None,
+    since: datetime | None = None,
+) -> list[Carried]:
+    """The newest messages, newest first.
+
+    Of one team: those it received and those its members sent; of one piece of business; `since`: those that were sent or answered from
+    then on, and those that are under way.
+    """
     query = select(MessageRow).order_by(MessageRow.at.desc()).limit(most)
     if team is not None:
         query = query.where((MessageRow.receiver == team) | (MessageRow.sender_scope == f"team:{team}"))
-    return [_carried(row) for row in session.scalars(query)]
-
-
-def of_correlation(session: Session, correlation_id: str) -> list[Carried]:
-    """Every message of one piece of business, oldest first."""
-    query = select(MessageRow).where(MessageRow.correlation_id == correlation_id).order_by(MessageRow.at)
+    if correlation is not None:
+        query = query.where(MessageRow.correlation_id == correlation)
+    if since is not None:
+        query = query.where(
+            (MessageRow.at >= since) | (MessageRow.replied_at >= since) | MessageRow.replied_at.is_(None)
+        )
     return [_carried(row) for row in session.scalars(query)]
 
 

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 import memory.change_tables  # pyright: ignore[reportUnusedImport] (imported for the tables it declares)
 import memory.gateway_tables  # pyright: ignore[reportUnusedImport]
@@ -19,14 +19,18 @@ from memory.session import Database
 from memory.tables import Base
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+#: Serialises migrations on Postgres. Any constant will do that nobody else locks.
+_MIGRATION_LOCK = 7_070_002
 
 
 def upgrade(database: Database) -> list[str]:
     """Runs the missing steps, each in one transaction with its stamp; returns their names. None missing: an empty list."""
     with database.engine.connect() as connection:
+        # Many starts at once: all but the first wait here, and then find everything done.
         if database.is_sqlite:
-            # Two starts at once: the second waits here and then finds everything done.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         before = version(connection)
         missing = _steps_after(before)
         if missing:

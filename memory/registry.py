@@ -15,9 +15,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from memory.tables import MemberRow, RelationshipRow, TeamRow
+from teams.chart import EXECUTIVE, relations
 from teams.spec import TeamSpec
-
-EXECUTIVE = "executive"
 
 
 @dataclass(frozen=True)
@@ -89,24 +88,12 @@ def _write_team(session: Session, team: Registered, row: TeamRow | None, now: da
 
 
 def _write_relationships(session: Session, teams: list[Registered]) -> None:
-    names = {team.spec.name for team in teams}
-    places = {team.spec.placement: team.spec.name for team in teams}
     session.execute(delete(RelationshipRow))
-    for team in teams:
-        parent = parent_of(team.spec, places)
-        if parent in names and parent != team.spec.name:
-            session.add(RelationshipRow(child=team.spec.name, parent=parent, lead=team.spec.reports_to))
+    session.add_all(
+        RelationshipRow(child=child.name, parent=parent.name, lead=child.reports_to)
+        for parent, child in relations(team.spec for team in teams)
+    )
     session.flush()
-
-
-def parent_of(spec: TeamSpec, places: dict[str, str]) -> str:
-    """The team placed nearest above (`marketing` for `marketing.socialmedia`), else the executive team."""
-    parts = spec.placement.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        above = places.get(".".join(parts[:length]))
-        if above and above != spec.name:
-            return above
-    return EXECUTIVE
 
 
 def team(session: Session, name: str) -> TeamRow | None:

@@ -42,6 +42,8 @@ class AlertRow(Base):
     outcome: Mapped[str | None] = mapped_column(String(200))
     #: Set once it has been gone for long enough to be new when it comes again.
     cleared_at: Mapped[datetime | None]
+    #: When a message that it is over was last begun; `outcome` then says what came of that one. None: not yet.
+    over_told_at: Mapped[datetime | None]
 
 
 class AlertMessageRow(Base):

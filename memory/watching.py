@@ -49,6 +49,8 @@ class Standing:
     seen_at: datetime
     told_at: datetime | None
     outcome: str | None
+    cleared_at: datetime | None = None
+    over_told_at: datetime | None = None
 
 
 def note_readings(session: Session, readings: Sequence[Reading], now: datetime, at_least_every: timedelta) -> int:
@@ -95,16 +97,23 @@ def note_causes(session: Session, causes: Sequence[Cause], now: datetime, gone_f
 def standing(session: Session) -> list[Standing]:
     """The causes that are there, or only just gone, oldest first."""
     query = select(AlertRow).where(AlertRow.cleared_at.is_(None)).order_by(AlertRow.since, AlertRow.cause)
-    return [
-        Standing(row.cause, row.level, row.title, row.text, row.since, row.seen_at, row.told_at, row.outcome)
-        for row in session.scalars(query)
-    ]
+    return [_standing(row) for row in session.scalars(query)]
 
 
-def claim(session: Session, causes: Sequence[str], now: datetime) -> int:
-    """Marks the causes as told, before anything is sent: after a kill nobody is told twice. Returns the message's number."""
+def cleared(session: Session, since: datetime) -> list[Standing]:
+    """The causes that were told and are gone since then, oldest first."""
+    query = select(AlertRow).where(AlertRow.cleared_at >= since, AlertRow.told_at.is_not(None))
+    return [_standing(row) for row in session.scalars(query.order_by(AlertRow.cleared_at, AlertRow.cause))]
+
+
+def claim(session: Session, causes: Sequence[str], over: Sequence[str], now: datetime) -> int:
+    """Marks the causes, and those that are `over`, as told before anything is sent: after a kill nobody is told twice.
+
+    Returns the message's number.
+    """
     session.execute(update(AlertRow).where(AlertRow.cause.in_(causes)).values(told_at=now, outcome="being sent"))
-    message = AlertMessageRow(at=now, causes=len(causes))
+    session.execute(update(AlertRow).where(AlertRow.cause.in_(over)).values(over_told_at=now, outcome="being sent"))
+    message = AlertMessageRow(at=now, causes=len(causes) + len(over))
     session.add(message)
     session.flush()
     _keep(session, AlertMessageRow, MESSAGES_KEPT)
@@ -119,6 +128,11 @@ def told(session: Session, message: int, causes: Sequence[str], outcome: str) ->
 
 def messages_since(session: Session, since: datetime) -> int:
     return session.scalar(select(func.count(AlertMessageRow.id)).where(AlertMessageRow.at > since)) or 0
+
+
+def _standing(row: AlertRow) -> Standing:
+    told = (row.told_at, row.outcome, row.cleared_at, row.over_told_at)
+    return Standing(row.cause, row.level, row.title, row.text, row.since, row.seen_at, *told)
 
 
 def _keep(session: Session, table: type[ReadingRow] | type[AlertMessageRow], most: int) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from policies.access import Access
 from policies.case import Case
 from policies.facts import Kind, SpecFacts
+from policies.kinds import is_report
 from policies.verdict import Verdict, allow, deny, listed, pending, shown
 
 MAX_AGE = timedelta(minutes=2)
@@ -122,6 +123,24 @@ def rerender(case: Case) -> Verdict | None:
             "rerender", f"the folder is not what the factory makes of team.yaml; {'; '.join(found)}; render it again"
         )
     return allow("rerender", "every file equals what the factory makes of team.yaml")
+
+
+def reports(case: Case) -> Verdict | None:
+    """What parents know of the teams below them is, after the merge, what follows from all teams' specs: no more, no less."""
+    found = case.facts.reports
+    # The way back to a healthy state of one team is not barred by another team's fault.
+    elsewhere = case.kind is Kind.ROLLBACK_TEAM and not any(is_report(file.path) for file in case.facts.files)
+    if found is None or (elsewhere and found.problem is not None):
+        return None
+    if found.problem is not None:
+        return deny("reports", f"who reports to whom cannot be computed: {found.problem[:400]}")
+    parts = (("edited by hand", found.different), ("of no team", found.extra), ("missing", found.missing))
+    if wrong := [f"{what}: {listed(names)}" for what, names in parts if names]:
+        return deny(
+            "reports",
+            f"a parent would not know its teams as they are; {'; '.join(wrong)}; propose it again from today's main",
+        )
+    return allow("reports", "every parent learns of it in this change")
 
 
 def free_name(case: Case) -> Verdict | None:

@@ -111,6 +111,16 @@ class ServerFacts(Frozen):
         return f"mcp_servers/catalog/{self.folder}"
 
 
+class ReportsFacts(Frozen):
+    """How `reports/` after the merge differs from what follows from the specs of all teams then. Paths from the repository's root."""
+
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+    #: Why nobody can say; None if it can be said.
+    problem: str | None = None
+
+
 class Review(Frozen):
     """What somebody said of one commit of the change."""
 
@@ -159,6 +169,8 @@ class Facts(Frozen):
     files: tuple[ChangedFile, ...] = Field(default=())
     team: TeamFacts | None = None
     server: ServerFacts | None = None
+    #: None where the change touches no team and no report.
+    reports: ReportsFacts | None = None
     reviews: tuple[Review, ...] = ()
     #: New teams reserved or merged, other changes' and this one's. The seed's are not in it.
     slots: tuple[Slot, ...] = ()

@@ -10,6 +10,8 @@ LAW_FOLDER = "policies/"
 #: Where agents may add tool servers, a folder each.
 CATALOG = "mcp_servers/catalog/"
 TEAM_ZONES = frozenset({"teams", "meta_teams"})
+#: What parents know of the teams below them: made by the factory from the teams' own specs, so part of a change to a team.
+REPORTS = "reports/"
 #: Folders beside the teams that are no team's: not a matter of policy, or an agent's reach would be.
 PLATFORM_FOLDERS = frozenset({("teams", "runtime"), ("teams", "catalog"), ("meta_teams", "delivery")})
 
@@ -20,6 +22,11 @@ def team_folder(path: str) -> tuple[str, str] | None:
     if len(parts) < 3 or parts[0] not in TEAM_ZONES or (parts[0], parts[1]) in PLATFORM_FOLDERS:
         return None
     return parts[0], parts[1]
+
+
+def is_report(path: str) -> bool:
+    """Whether the path lies where parents' knowledge stands."""
+    return path.startswith(REPORTS)
 
 
 def zone_of(path: str) -> str:
@@ -40,8 +47,8 @@ def one_server_folder(paths: Iterable[str]) -> str | None:
 
 
 def touched_folders(paths: Iterable[str]) -> set[tuple[str, str] | None]:
-    """The team folders touched; None among them if anything else is."""
-    return {team_folder(path) for path in paths}
+    """The team folders touched; None among them if anything but what parents know of them is touched, too."""
+    return {team_folder(path) for path in paths if not is_report(path)}
 
 
 def kind_of(facts: Facts) -> Kind:

@@ -58,6 +58,15 @@ class LoopLimits(Frozen):
     calls_in_a_run_at_most: int | None = Field(default=300, ge=1)
 
 
+class Queue(Frozen):
+    """Which calls wait for a free place or a closed circuit instead of failing, how many of them, and for how long."""
+
+    purposes: tuple[Purpose, ...] = ("member-work", "manager-work", "skeptic-review")
+    at_most: int = Field(default=64, ge=0, le=10_000)
+    each_team_at_most: int = Field(default=16, ge=0, le=10_000)
+    seconds: float = Field(default=45, gt=0, le=3600)
+
+
 def _shipped() -> dict[str, tuple[str, ...]]:
     return {
         "standard": ("local", "anthropic", "openai"),
@@ -78,6 +87,7 @@ class ModelsLaw(Frozen):
     economy: Economy = Economy()
     circuit: Circuit = Circuit()
     loops: LoopLimits = LoopLimits()
+    queue: Queue = Queue()
     embeddings: Annotated[str, StringConstraints(pattern=r"^(?:lexical|(?:local|openai)/\S+)$", max_length=100)] = (
         "lexical"
     )

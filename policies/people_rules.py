@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from policies.case import Case
 from policies.facts import Kind
-from policies.kinds import zone_of
+from policies.kinds import is_report, zone_of
 from policies.verdict import Verdict, allow, deny, needs_approval, shown
 
 
@@ -12,7 +12,7 @@ def authority(case: Case) -> Verdict:
     """Its author may propose this kind of change in this place. No approval changes a no."""
     who = f"{'the person' if case.by_person else 'the agent'} {shown(case.facts.author)}"
     law = case.law.changes.kinds.get(case.kind)
-    files = [file.path for file in case.facts.files]
+    files = [file.path for file in case.facts.files if not (case.team and is_report(file.path))]
     if case.kind is Kind.MIXED and any(path.startswith("policies/") for path in files):
         return deny("authority", "it changes policies/ and something else; law travels alone: split it")
     if law is None and not case.by_person:

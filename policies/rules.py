@@ -14,6 +14,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("sizes", content_rules.sizes),
     ("spec", content_rules.spec),
     ("rerender", content_rules.rerender),
+    ("reports", content_rules.reports),
     ("free_name", content_rules.free_name),
     ("tools", content_rules.tools),
     ("server_spec", server_rules.server_spec),

@@ -62,9 +62,17 @@ class Stage:
 
 @contextmanager
 def throw_away_company(
-    settings: Settings, console: Console, *, keep: bool = False, database_url: str | None = None
+    settings: Settings,
+    console: Console,
+    *,
+    keep: bool = False,
+    database_url: str | None = None,
+    alert_urls: tuple[str, ...] = (),
 ) -> Generator[Stage]:
-    """A company that is gone, with all its files, when the block ends (unless kept). Its database is in its home, or at the URL."""
+    """A company that is gone, with all its files, when the block ends (unless kept). Its database is in its home, or at the URL.
+
+    `alert_urls`: who is told in this play.
+    """
     folder = Path(tempfile.mkdtemp(prefix="elf-"))
     home = Home(folder)
     home.prepare()
@@ -75,7 +83,7 @@ def throw_away_company(
         port=free_port(),
         database_url=database,
         # What belongs to somebody's real company (who is told, which servers, whose collector) stays out of a play.
-        alert_urls=(),
+        alert_urls=alert_urls,
         otel_endpoint=None,
         mcp_servers="",
         mcp_services_file=None,

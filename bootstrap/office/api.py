@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from bootstrap.office.office import Office, UnknownTeam
@@ -104,12 +104,17 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
         team: Annotated[str | None, Query(max_length=40)] = None,
         correlation: Annotated[str | None, Query(max_length=120)] = None,
         lines: Annotated[int, Query(ge=1, le=2000)] = 40,
+        since: AwareDatetime | None = None,
     ) -> dict[str, Any]:
-        return office.messages(team, correlation, lines)
+        return office.messages(team, correlation, lines, since)
 
     @router.get("/costs")
     def costs() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.costs()
+
+    @router.get("/metrics/company")
+    def figures(days: Annotated[int, Query(ge=1, le=3650)] = 30) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.figures(days)
 
     @router.get("/audit/verify")
     def verify() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from memory import messages
@@ -9,19 +10,13 @@ from memory.messages import Carried
 from memory.session import Database
 
 
-def correspondence(database: Database, team: str | None, correlation: str | None, most: int) -> dict[str, Any]:
-    """The latest messages, oldest first: all of them, a team's, or those of one piece of business."""
+def correspondence(
+    database: Database, team: str | None, correlation: str | None, most: int, since: datetime | None = None
+) -> dict[str, Any]:
+    """The latest messages, oldest first: all of them, a team's, those of one piece of business, those that moved `since`."""
     with database.read() as session:
-        if correlation is not None:
-            found = messages.of_correlation(session, correlation)[-most:]
-            found = [one for one in found if team is None or _is_of(one, team)]
-        else:
-            found = list(reversed(messages.latest(session, team, most)))
-    return {"messages": [_described(one) for one in found]}
-
-
-def _is_of(one: Carried, team: str) -> bool:
-    return team in (one.sent.receiver, one.sent.sender_scope.removeprefix("team:"))
+        found = messages.latest(session, team, most, correlation=correlation, since=since)
+    return {"messages": [_described(one) for one in reversed(found)]}
 
 
 def _described(one: Carried) -> dict[str, Any]:

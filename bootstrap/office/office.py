@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from bootstrap.office.correspondence import correspondence
 from bootstrap.office.describe import Teams
+from bootstrap.office.figures import company_figures
 from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
@@ -23,11 +24,12 @@ from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
 from memory import ledger, messages, registry
 from memory.session import Database
+from teams.chart import EXECUTIVE
 from teams.messages import Envelope, PersonMessage, Reply, TaskAssignment, Utterance
 from teams.runtime.gateway_client import Gateway
 
 PERSON, LOGIN = "person:owner", "owner"
-CEO_TEAM = registry.EXECUTIVE
+CEO_TEAM = EXECUTIVE
 #: Earlier turns the CEO is shown with a message.
 REMEMBERED_TURNS = 6
 _TURN_LENGTH = 2000
@@ -207,9 +209,15 @@ class Office:
     def costs(self) -> dict[str, Any]:
         return self.spending.page()
 
-    def messages(self, team: str | None, correlation: str | None, most: int) -> dict[str, Any]:
+    def figures(self, days: int) -> dict[str, Any]:
+        """The figures the company keeps of itself, over the last days."""
+        return company_figures(self.database, self.now(), days)
+
+    def messages(
+        self, team: str | None, correlation: str | None, most: int, since: datetime | None = None
+    ) -> dict[str, Any]:
         """What teams, people and the kernel wrote to teams, and what came back."""
-        return correspondence(self.database, team, correlation, most)
+        return correspondence(self.database, team, correlation, most, since)
 
     def verify_audit(self) -> dict[str, Any]:
         """Recomputes the chain and holds it against the heads anchored in Git."""

@@ -109,7 +109,8 @@ class LocalProcesses:
             return child.running
         await self.warm_up()
         stdout, stderr = self._logs(deployment.team)
-        Path(deployment.work_dir).mkdir(parents=True, exist_ok=True)
+        for folder in (deployment.work_dir, deployment.told_dir):
+            Path(folder).mkdir(parents=True, exist_ok=True)
         told = self._home / "run" / f"{deployment.deployment_id}.json"
         told.parent.mkdir(parents=True, exist_ok=True)
         _write_private(told, deployment.model_dump_json())

@@ -37,6 +37,7 @@ from mcp_servers.cluster.plan import (
 from mcp_servers.cluster.port import Cluster, ClusterError
 from mcp_servers.cluster.records import Records
 from mcp_servers.cluster.renewal import NotRenewed, RenewalLog, bring_tokens
+from mcp_servers.cluster.telling import tell_reports, told_dir
 from mcp_servers.git.repository import Repository
 from memory import changes, deployments
 from memory.registry import Registered
@@ -146,6 +147,7 @@ class Reconciler:
         if self._directory is None or self._directory.commit != commit:
             directory = await _in_thread(lambda: read_directory(self.repository, commit))
             await _in_thread(lambda: self._records.project(directory))
+            await _in_thread(lambda: tell_reports(self.home, directory.teams))
             self._directory = directory
         return self._directory
 
@@ -293,6 +295,7 @@ class Reconciler:
             member_tokens=self._issue(found, deployment_id, now),
             inbound_token_sha256=inbound_token_sha256,
             work_dir=str(self.home / "teams" / team / "work"),
+            told_dir=str(told_dir(self.home, team)),
         )
 
     def _find(self, team: str, tree: str) -> Registered | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import yaml
@@ -19,8 +20,12 @@ class BadSpec(ValueError):
         self.errors = errors
 
 
+@functools.lru_cache(maxsize=2048)
 def load_spec(text: str | bytes) -> TeamSpec:
-    """The spec in a `team.yaml`. `BadSpec` says everything that is wrong with it."""
+    """The spec in a `team.yaml`. `BadSpec` says everything that is wrong with it.
+
+    The last ones read are kept: who reports to whom is computed from all teams, for every change.
+    """
     try:
         found = load(text)
     except BadYaml as error:

@@ -10,6 +10,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from a2a.types.a2a_pb2 import GetTaskRequest
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -19,12 +20,13 @@ from mcp_servers.gateway import a2a_message, jsonrpc
 from mcp_servers.gateway.a2a_delivery import Passage, Relay, ask, deliver, digest_of, fetch
 from mcp_servers.gateway.a2a_delivery import TeamAddress as TeamAddress
 from mcp_servers.gateway.a2a_listing import list_tasks
-from mcp_servers.gateway.a2a_message import Outgoing
+from mcp_servers.gateway.a2a_message import Method, NotSent, Outgoing
+from mcp_servers.gateway.a2a_stream import deliver_stream, subscribe
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
 from mcp_servers.gateway.refusals import Refused
 from memory import messages
-from memory.messages import Business, Chain, Sent
+from memory.messages import MAX_ID, Chain, Sent
 
 CARD_SECONDS = 5.0
 CARD_MAX_AGE_S = 60
@@ -55,7 +57,8 @@ def a2a_router(relay: Relay) -> APIRouter:
             text = f"Send the header A2A-Version: {a2a_message.VERSION}; no other version is spoken here."
             return _error(call.id, a2a_message.VERSION_NOT_SUPPORTED, text)
         try:
-            return jsonrpc.result(call, await _handle(relay, caller, team, call, request))
+            answer = await _handle(relay, caller, team, call, request)
+            return answer if isinstance(answer, Response) else jsonrpc.result(call, answer)
         except Refused as refused:
             return jsonrpc.refusal(call.id, refused)
         except RpcError as error:
@@ -84,24 +87,19 @@ async def _handle(relay: Relay, caller: Caller, team: str, call: Call, request: 
         raise RpcError(a2a_message.PUSH_NOT_SUPPORTED, "Push notifications are not supported; ask with GetTask.")
     method = a2a_message.METHODS.get(call.method)
     if method is None:
-        streaming = call.method in ("SendStreamingMessage", "message/stream", "SubscribeToTask", "tasks/resubscribe")
-        code = a2a_message.UNSUPPORTED if streaming else jsonrpc.METHOD_NOT_FOUND
-        raise RpcError(
-            code, f"{call.method[:60]!r} does not pass here; SendMessage, GetTask, ListTasks and CancelTask do."
-        )
+        raise RpcError(jsonrpc.METHOD_NOT_FOUND, f"{call.method[:60]!r} does not pass here; messages and tasks do.")
     try:
         relay.door.grants.check_message(caller, team)
         address = await _address(relay, team)
         if method == "ListTasks":
             own = await relay.door.read(lambda session: messages.tasks_of(session, team, _scope(caller)))
             return await list_tasks(relay, caller, team, address, call.params, own)
-        if method != "SendMessage":
-            return await _about_task(relay, caller, team, address, call, method)
-        return await _send(relay, caller, team, address, call, request)
-    except RpcError as error:
-        if error.code == a2a_message.CONTENT_NOT_SUPPORTED:
-            detail = {"method": method, "why": error.message, "params_sha256": digest_of(call.params)}
-            await relay.door.record(caller, "message.send", team[:40], "refused", detail)
+        if method in ("SendMessage", "SendStreamingMessage"):
+            return await _send(relay, caller, team, address, call, request, method)
+        return await _about_task(relay, caller, team, address, call, method)
+    except NotSent as error:
+        detail = {"method": method, "why": error.message, "params_sha256": digest_of(call.params)}
+        await relay.door.record(caller, "message.send", team[:40], "refused", detail)
         raise
     except Refused as refused:
         # What fails on the way is recorded as the message's answer; here is what was not sent at all.
@@ -112,19 +110,21 @@ async def _handle(relay: Relay, caller: Caller, team: str, call: Call, request: 
 
 
 async def _send(
-    relay: Relay, caller: Caller, team: str, address: TeamAddress, call: Call, request: Request
-) -> dict[str, Any]:
+    relay: Relay, caller: Caller, team: str, address: TeamAddress, call: Call, request: Request, method: Method
+) -> dict[str, Any] | Response:
     now = relay.door.clock()
     outgoing = a2a_message.read_outgoing(call.params, caller)
     timeout = a2a_message.timeout_of(outgoing.envelope, now)
     await _check_owner(relay, caller, team, outgoing)
+    if caller.kind == "member":
+        relay.rates.take(caller.team, "message.send", a2a_message.MAX_PER_MINUTE, now)
     correlation = _correlation(outgoing, request, relay)
     if caller.kind == "member":
         correlation = relay.door.under_way.business_of(caller.team, correlation)
-    parent, business = await _parent(relay, caller, correlation)
-    chain = a2a_message.next_hop(team, caller, parent)
-    if business is not None:
-        a2a_message.check_business(business, relay.door.allowance.together())
+    asked_by = await relay.door.read(lambda session: messages.senders_in(session, correlation))
+    a2a_message.check_wish(outgoing, caller, asked_by)
+    chain = a2a_message.next_hop(team, caller, await _parent(relay, caller, correlation))
+    limit = relay.door.allowance.together()
     outgoing = a2a_message.booked(outgoing, correlation)
     sent = Sent(
         id=relay.door.new_id(),
@@ -140,27 +140,46 @@ async def _send(
     )
     facts = {"message": sent.id, "hop": chain.hop, "kind": outgoing.kind, "correlation_id": correlation}
     detail = facts | {"visited": list(chain.visited), "params_sha256": digest_of(outgoing.params)}
-    await relay.door.record(
-        caller, "message.send", team, "allowed", detail, lambda session: messages.record_sent(session, sent)
-    )
+
+    def begin(session: Session) -> None:
+        # Looked at where it is written down, so that no two messages take the last place.
+        if caller.kind == "member":
+            a2a_message.check_business(messages.business(session, correlation), limit)
+        messages.record_sent(session, sent)
+
+    await relay.door.record(caller, "message.send", team, "allowed", detail, begin)
     stamp = {"sender": caller.address, "hop": chain.hop, "visited": list(chain.visited), "correlationId": correlation}
-    body = {"jsonrpc": "2.0", "id": sent.id, "method": "SendMessage"}
-    body |= {"params": a2a_message.stamped(outgoing, stamp)}
-    return await deliver(relay, Passage(caller, sent, address, body, now + timeout), timeout)
+    body = {"jsonrpc": "2.0", "id": sent.id, "method": method, "params": a2a_message.stamped(outgoing, stamp)}
+    passage = Passage(caller, sent, address, body, now + timeout)
+    if method == "SendStreamingMessage":
+        return await deliver_stream(relay, passage, timeout, call.id)
+    return await deliver(relay, passage, timeout)
 
 
-async def _about_task(relay: Relay, caller: Caller, team: str, address: TeamAddress, call: Call, method: str) -> object:
-    """GetTask and CancelTask, for whoever began the task; to others it does not exist."""
-    task = call.params.get("id")
-    if not isinstance(task, str) or not task:
+async def _about_task(
+    relay: Relay, caller: Caller, team: str, address: TeamAddress, call: Call, method: Method
+) -> object:
+    """GetTask, CancelTask and SubscribeToTask, for whoever began the task; to others it does not exist."""
+    asked = a2a_message.read_params(GetTaskRequest, call.params)
+    task = asked.id
+    if not task:
         raise Refused("bad_request", "params.id must be a task's id.")
     await _own(relay, caller, team, task=task)
+    late = await relay.door.read(lambda session: messages.is_late(session, team, task))
+    if method == "SubscribeToTask":
+        if late:
+            raise Refused(
+                "timeout", "The answer to that is late, and void whenever it comes. Send again, with more time."
+            )
+        return await subscribe(relay, caller, team, address, task, call.id)
+    if method == "GetTask" and late:
+        return a2a_message.late_task(task, team, None)["task"]
     params: dict[str, Any] = {"id": task}
-    if isinstance(length := call.params.get("historyLength"), int):
-        params["historyLength"] = length
+    if asked.HasField("history_length"):
+        params["historyLength"] = asked.history_length
     body = {"jsonrpc": "2.0", "id": relay.door.new_id(), "method": method, "params": params}
     if method == "CancelTask":
-        await relay.door.record(caller, "message.cancel", team, "allowed", {"task": task[:120]})
+        await relay.door.record(caller, "message.cancel", team, "allowed", {"task": task[:MAX_ID]})
     return await ask(relay, caller, team, address, body, timedelta(seconds=CARD_SECONDS * 2))
 
 
@@ -191,18 +210,14 @@ async def _check_owner(relay: Relay, caller: Caller, team: str, outgoing: Outgoi
 async def _own(relay: Relay, caller: Caller, team: str, task: str) -> None:
     owners = await relay.door.read(lambda session: messages.senders_of(session, team, task=task))
     if _scope(caller) not in owners:
-        raise RpcError(a2a_message.TASK_NOT_FOUND, "There is no such task of yours.")
+        raise NotSent(a2a_message.TASK_NOT_FOUND, "There is no such task of yours.")
 
 
-async def _parent(relay: Relay, caller: Caller, correlation: str) -> tuple[Chain | None, Business | None]:
-    """For a team: the chain it works on, and what the business has come to. Others begin chains of their own."""
+async def _parent(relay: Relay, caller: Caller, correlation: str) -> Chain | None:
+    """The chain a team works on. Others begin chains of their own."""
     if caller.kind != "member":
-        return None, None
-
-    def query(session: Session) -> tuple[Chain | None, Business]:
-        return messages.chain_of(session, caller.team, correlation), messages.business(session, correlation)
-
-    return await relay.door.read(query)
+        return None
+    return await relay.door.read(lambda session: messages.chain_of(session, caller.team, correlation))
 
 
 def _error(call_id: str | int | None, code: int, message: str) -> Response:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
-from mcp_servers.gateway import jsonrpc
+from a2a.types.a2a_pb2 import ListTasksRequest
+from google.protobuf.json_format import MessageToDict
+
+from mcp_servers.gateway import a2a_message, jsonrpc
 from mcp_servers.gateway.a2a_delivery import Relay, TeamAddress, ask
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import RpcError
@@ -18,16 +21,20 @@ _TIMEOUT = timedelta(seconds=10)
 
 
 async def list_tasks(
-    relay: Relay, caller: Caller, team: str, address: TeamAddress, params: Mapping[str, Any], own: Collection[str]
+    relay: Relay, caller: Caller, team: str, address: TeamAddress, given: Mapping[str, Any], own: Mapping[str, bool]
 ) -> dict[str, Any]:
-    """The page that `params` ask for, of the tasks in `own`. Raises `RpcError`, and `Refused` if the team does not answer."""
+    """The page that `given` asks for, of the tasks in `own` (true: its answer is late, and void).
+
+    Raises `RpcError`, and `Refused` if the team does not answer.
+    """
+    params = MessageToDict(a2a_message.read_params(ListTasksRequest, given))
     size = params.get("pageSize", DEFAULT_PAGE)
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_PAGE:
         raise RpcError(jsonrpc.INVALID_PARAMS, f"pageSize must be 1 to {LARGEST_PAGE}.")
     wanted = {name: params[name] for name in _FILTERS if name in params}
     found = [task for task in await _all(relay, caller, team, address, wanted) if task.get("id") in own]
     start = _after(found, params.get("pageToken") or None)
-    page = found[start : start + size]
+    page = [_void(task, team) if own[task["id"]] else task for task in found[start : start + size]]
     token = str(page[-1]["id"]) if page and start + size < len(found) else ""
     return {"tasks": page, "nextPageToken": token, "pageSize": size, "totalSize": len(found)}
 
@@ -48,6 +55,10 @@ async def _all(
         if not token:
             break
     return found
+
+
+def _void(task: Mapping[str, Any], team: str) -> dict[str, Any]:
+    return a2a_message.late_task(task["id"], team, None, context=task.get("contextId"))["task"]
 
 
 def _after(tasks: list[dict[str, Any]], token: object) -> int:

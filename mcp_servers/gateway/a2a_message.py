@@ -5,20 +5,22 @@ What is forwarded is what was parsed and checked, never the bytes that came.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from a2a.types.a2a_pb2 import Role, SendMessageRequest
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.message import Message as ProtoMessage
 
+from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import RpcError
 from mcp_servers.gateway.refusals import Refused
 from memory import budgets
-from memory.messages import MAX_TEXT, Business, Chain
-from teams.messages import Envelope, MessageRefused, parse_envelope
+from memory.messages import MAX_ID, MAX_TEXT, Business, Chain
+from teams.messages import Envelope, MessageRefused, TeamCreationRequest, parse_envelope
 
 VERSION = "1.0"
 MAX_HOPS = 4
@@ -26,22 +28,30 @@ MAX_HOPS = 4
 MAX_VISITS = 2
 #: Messages that one message may lead to.
 MAX_MESSAGES = 100
+#: Messages that one team may send in a minute: what a team does after it has answered belongs to no chain.
+MAX_PER_MINUTE = 60
 DEFAULT_TIMEOUT = timedelta(seconds=120)
 MAX_TIMEOUT = timedelta(minutes=15)
 #: How long an answer that is late is still waited for, to be written down.
 LATE_GRACE = timedelta(minutes=10)
 
-Method = Literal["SendMessage", "GetTask", "ListTasks", "CancelTask"]
+Asked = TypeVar("Asked", bound=ProtoMessage)
+
+Method = Literal["SendMessage", "SendStreamingMessage", "GetTask", "ListTasks", "CancelTask", "SubscribeToTask"]
 #: Every method that passes, by its names in both versions of the protocol.
 METHODS: Mapping[str, Method] = {
     "SendMessage": "SendMessage",
     "message/send": "SendMessage",
+    "SendStreamingMessage": "SendStreamingMessage",
+    "message/stream": "SendStreamingMessage",
     "GetTask": "GetTask",
     "tasks/get": "GetTask",
     "ListTasks": "ListTasks",
     "tasks/list": "ListTasks",
     "CancelTask": "CancelTask",
     "tasks/cancel": "CancelTask",
+    "SubscribeToTask": "SubscribeToTask",
+    "tasks/resubscribe": "SubscribeToTask",
 }
 #: A2A's own error codes.
 TASK_NOT_FOUND, PUSH_NOT_SUPPORTED, UNSUPPORTED, CONTENT_NOT_SUPPORTED, INVALID_ANSWER, VERSION_NOT_SUPPORTED = (
@@ -67,6 +77,10 @@ _ONLY_FROM: Mapping[str, tuple[str, ...]] = {
     "incident": ("kernel",),
     "person_message": ("person",),
 }
+
+
+class NotSent(RpcError):
+    """An error of A2A's own by which the gateway refuses, before anything is asked of the team."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +120,7 @@ def read_outgoing(params: Mapping[str, Any], caller: Caller) -> Outgoing:
         raise Refused("bad_request", "A message needs a messageId and the role ROLE_USER.")
     kinds = [part.WhichOneof("content") for part in message.parts]
     if any(kind in ("raw", "url") for kind in kinds):
-        raise RpcError(CONTENT_NOT_SUPPORTED, "Files and links do not pass; send text, and data that is an envelope.")
+        raise NotSent(CONTENT_NOT_SUPPORTED, "Files and links do not pass; send text, and data that is an envelope.")
     if any(kind not in ("text", "data") for kind in kinds) or kinds.count("data") > 1 or "text" not in kinds:
         raise Refused("bad_request", "A message has a text part and at most one data part.")
     text = "\n".join(part.text for part in message.parts if part.WhichOneof("content") == "text")
@@ -114,10 +128,23 @@ def read_outgoing(params: Mapping[str, Any], caller: Caller) -> Outgoing:
         raise Refused("bad_request", f"The text has {len(text)} characters; {MAX_TEXT} are allowed. Send less.")
     if request.configuration.HasField("task_push_notification_config"):
         raise Refused("bad_request", "Push notifications are not supported; wait for the answer, or ask with GetTask.")
+    # An answer is waited for, whatever the sender prefers: while a message is unanswered, what its receiver spends and sends is
+    # booked to it. Who does not want to wait asks for a stream.
+    request.configuration.ClearField("return_immediately")
     message.ClearField("reference_task_ids")
     canonical = MessageToDict(request)
     envelope = _envelope(canonical["message"]["parts"], caller)
     return Outgoing(canonical, text, envelope, message.task_id or None, message.context_id or None)
+
+
+def read_params(kind: type[Asked], params: Mapping[str, Any]) -> Asked:
+    """Other methods' params, by whichever of a field's two names they come. Raises `RpcError`."""
+    asked = kind()
+    try:
+        ParseDict(dict(params), asked, ignore_unknown_fields=True)
+    except ParseError as error:
+        raise RpcError(jsonrpc.INVALID_PARAMS, f"The params are not those of A2A 1.0's {kind.__name__}.") from error
+    return asked
 
 
 def next_hop(receiver: str, caller: Caller, parent: Chain | None) -> Chain:
@@ -136,6 +163,22 @@ def next_hop(receiver: str, caller: Caller, parent: Chain | None) -> Chain:
         way = " -> ".join(chain.visited)
         raise Refused("not_allowed", f"{receiver} is at work on this already ({way}). Answer with what you have.")
     return chain
+
+
+def check_wish(outgoing: Outgoing, caller: Caller, senders: Collection[str]) -> None:
+    """A team asks for a new team in its own name, for itself or for one of the `senders` of this business. Raises `Refused`.
+
+    Whose wish a team serves is written into its pull request and the audit trail.
+    """
+    wish = outgoing.envelope.payload if outgoing.envelope else None
+    if caller.kind != "member" or not isinstance(wish, TeamCreationRequest):
+        return
+    if wish.requesting_team != caller.team or wish.requester not in {caller.address, *senders}:
+        raise Refused(
+            "not_allowed",
+            f"{caller.address} may not ask for a team in the name of {wish.requester[:80]} of {wish.requesting_team[:40]}: "
+            "name your own team, and yourself or whoever asked you.",
+        )
 
 
 def check_business(business: Business, limit_usd_micro: int | None) -> None:
@@ -174,13 +217,18 @@ def booked(outgoing: Outgoing, correlation_id: str) -> Outgoing:
     return replace(outgoing, params=outgoing.params | {"message": message | {"parts": parts}}, envelope=envelope)
 
 
-def late_task(message_id: str, team: str, deadline: datetime) -> dict[str, Any]:
+def late_task(message_id: str, team: str, deadline: datetime | None, context: str | None = None) -> dict[str, Any]:
     """What the sender gets when the deadline passes without an answer: a task that failed, with the reason for its code."""
-    text = f"The team {team} did not answer by {deadline.isoformat(timespec='seconds')}; an answer that comes later is void."
-    data = {"reason": "deadline", "deadline": deadline.isoformat(), "message": message_id}
+    text, data = _late(message_id, team, deadline)
     artifact = {"artifactId": message_id, "name": "deadline", "parts": [{"text": text}, {"data": data}]}
-    task = {"id": message_id, "contextId": message_id, "status": {"state": "TASK_STATE_FAILED"}}
-    return {"task": task | {"artifacts": [artifact]}}
+    told = {"id": message_id, "contextId": context or message_id, "status": {"state": "TASK_STATE_FAILED"}}
+    return {"task": told | {"artifacts": [artifact]}}
+
+
+def late_error(message_id: str, team: str, deadline: datetime) -> dict[str, Any]:
+    """The same as the last event of a stream."""
+    text, data = _late(message_id, team, deadline)
+    return {"code": jsonrpc.REFUSED["timeout"], "message": text, "data": data}
 
 
 def stamped(outgoing: Outgoing, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +246,7 @@ def read_incoming(result: object) -> Incoming:
             return _task(cast("dict[str, Any]", task))
         if isinstance(message, dict):
             answer = cast("dict[str, Any]", message)
-            return Incoming("message", _texts([answer]), answer.get("taskId"), answer.get("contextId"))
+            return Incoming("message", _texts([answer]), _id(answer.get("taskId")), _id(answer.get("contextId")))
     raise ValueError("neither a task nor a message")
 
 
@@ -210,9 +258,14 @@ def error_info(code: int) -> list[dict[str, Any]] | None:
 
 def public_card(card: Mapping[str, Any], url: str) -> dict[str, Any]:
     """The team's card as others see it: reached at `url` only, without what does not pass the gateway."""
+    offered = card.get("capabilities")
+    streams = isinstance(offered, dict) and cast("dict[str, Any]", offered).get("streaming") is True
     kept = {key: value for key, value in card.items() if key not in ("url", "additionalInterfaces", "signatures")}
     interface = {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": VERSION}
-    return kept | {"supportedInterfaces": [interface], "capabilities": {"streaming": False, "pushNotifications": False}}
+    return kept | {
+        "supportedInterfaces": [interface],
+        "capabilities": {"streaming": streams, "pushNotifications": False},
+    }
 
 
 def _envelope(parts: list[dict[str, Any]], caller: Caller) -> Envelope | None:
@@ -232,12 +285,26 @@ def _envelope(parts: list[dict[str, Any]], caller: Caller) -> Envelope | None:
     return None
 
 
+def _late(message_id: str, team: str, deadline: datetime | None) -> tuple[str, dict[str, Any]]:
+    by = f"by {deadline.isoformat(timespec='seconds')}" if deadline else "in time"
+    text = f"The team {team} did not answer {by}; an answer that comes later is void."
+    return text, {"reason": "deadline", "message": message_id} | (
+        {"deadline": deadline.isoformat()} if deadline else {}
+    )
+
+
+def _id(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and len(value) <= MAX_ID):
+        return value
+    raise ValueError(f"an id that is not text of {MAX_ID} characters at the most")
+
+
 def _task(task: Mapping[str, Any]) -> Incoming:
     status = task.get("status")
     said = cast("dict[str, Any]", status) if isinstance(status, dict) else {}
     state = str(said.get("state", "TASK_STATE_UNSPECIFIED")).removeprefix("TASK_STATE_").lower()
     sources = [*_dicts(task.get("artifacts")), *_dicts([said.get("message")])]
-    return Incoming(state[:40], _texts(sources), task.get("id"), task.get("contextId"))
+    return Incoming(state[:40], _texts(sources), _id(task.get("id")), _id(task.get("contextId")))
 
 
 def _texts(holders: Sequence[Mapping[str, Any]]) -> str:

@@ -25,10 +25,12 @@ from mcp_servers.gateway.pass_through import pass_through_router
 from mcp_servers.gateway.pass_through_calls import PassThrough
 from mcp_servers.gateway.pass_through_stream import Patience
 from mcp_servers.gateway.prices import Prices
+from mcp_servers.gateway.recalled import recall
 from mcp_servers.gateway.tool_calls import ToolCalls, note_quarantine
 from mcp_servers.gateway.upstreams import ToolServer, Upstreams
 from mcp_servers.monitor.observer import Nobody, Observer
 from mcp_servers.resilience.load import LoadGate
+from mcp_servers.resilience.queue import Queue
 from memory import messages
 from memory.session import Database
 from policies.models import ModelsLaw
@@ -64,6 +66,8 @@ class GatewayParts:
     load: LoadGate = field(default_factory=LoadGate)
     #: How long what may take in a session with one tool server.
     patience: Patience = field(default_factory=Patience)
+    #: Where calls wait for their turn.
+    queue: Queue = field(default_factory=Queue)
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,13 @@ class Gateway:
     relay: Relay
     through: PassThrough
 
+    def stop(self) -> None:
+        """Sends away whoever waits for a turn, each with an answer. For any thread; called before the server stops."""
+        self.door.queue.stop()
+
     async def close(self) -> None:
         """Ends all connections to providers and teams."""
+        self.stop()
         await self.relay.close()
         await self.through.close()
         await self.models.close()
@@ -93,7 +102,7 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     prices = Prices(settings.base_url, settings.price_per_million)
     grants = Grants(parts.access, parts.models_of)
     allowance = Allowance(parts.budgets, parts.team_budget_usd)
-    door = Door(parts.database, parts.identity, grants, allowance, prices, parts.clock, parts.new_id)
+    door = Door(parts.database, parts.identity, grants, allowance, prices, parts.clock, parts.new_id, parts.queue)
     door.till.observer, door.till.load = parts.observer, parts.load
     models = Models(settings, parts.rehearsal, parts.models_law)
     # Teams are told to us by the kernel and reached directly: no proxy of the environment stands between.
@@ -114,7 +123,9 @@ def create_gateway(parts: GatewayParts) -> Gateway:
         catalogue=parts.catalogue,
         on_quarantine=lambda server, it: note_quarantine(door, server, it),
     )
-    calls = ToolCalls(door, upstreams)
+    calls = ToolCalls(door, upstreams, lambda: parts.models_law().queue)
+    with parts.database.read() as session:
+        recall(session, calls.rates, door.till.loops, door.till.circuits, parts.models_law().circuit, parts.clock())
     router.include_router(mcp_router(door, upstreams, calls))
     through = PassThrough(door, upstreams, calls, parts.patience)
     router.include_router(pass_through_router(through))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from mcp_servers.gateway.prices import Link
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.resilience.breaker import CircuitBreaker, Limits
+from mcp_servers.resilience.breaker import Circuit, CircuitBreaker, Limits
 
+#: Our own models: they have no circuit.
+_OURS = ("rehearsal", "lexical")
 #: Answers that say nothing against the provider.
 _ANSWERED = ("ok", "unmetered", "not_accepted")
 #: The caller went away; how the provider would have done is not known.
@@ -25,14 +28,14 @@ class CircuitLaw(Protocol):
 
 
 class Circuits:
-    """Threads may share it. Our own models (rehearsal, lexical) have none."""
+    """Threads may share it. Our own models (rehearsal, lexical) have none. A restart reads it from the ledger (see `recalled`)."""
 
     def __init__(self) -> None:
         self._breakers: dict[Link, CircuitBreaker] = {}
 
     def check(self, link: Link, law: CircuitLaw, now: datetime) -> None:
         """Raises `Refused` (upstream_failed) while the link is left alone. After a yes, say how it `ended` or was `abandoned`."""
-        if link.provider in ("rehearsal", "lexical"):
+        if link.provider in _OURS:
             return
         breaker = self._breaker(link, law)
         if breaker.allow(now):
@@ -40,9 +43,27 @@ class Circuits:
         when = f"; it is tried again from {breaker.opens_at:%H:%M:%S} UTC on" if breaker.opens_at else ""
         raise Refused("upstream_failed", f"{link.name} failed too often and is left alone{when}.", breaker.opens_at)
 
+    def closed_for(self, links: Sequence[Link], law: CircuitLaw, now: datetime) -> timedelta | None:
+        """How long all of these links are left alone yet, if nothing changes; None: one may be asked now. Takes no trial."""
+        left: list[timedelta] = []
+        for link in links:
+            opens_at = self._breaker(link, law).opens_at if link.provider not in _OURS else None
+            if opens_at is None or opens_at <= now:
+                return None
+            left.append(opens_at - now)
+        return min(left, default=None)
+
+    def alone(self, now: datetime) -> dict[str, tuple[int, datetime]]:
+        """Links that are left alone, or are being tried: how often each failed in a row, and when it opened or may be tried."""
+        return {
+            link.name: (breaker.state.failures, breaker.opens_at or now)
+            for link, breaker in list(self._breakers.items())
+            if breaker.state.circuit is not Circuit.CLOSED
+        }
+
     def ended(self, link: Link, law: CircuitLaw, outcome: str, now: datetime) -> None:
         """A call that was allowed has ended so."""
-        if link.provider in ("rehearsal", "lexical"):
+        if link.provider in _OURS:
             return
         breaker = self._breaker(link, law)
         if outcome in _ANSWERED:

@@ -7,7 +7,7 @@ was decided is in the ledger before the call is made, what came of it after; pay
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -19,10 +19,12 @@ from mcp_servers.gateway.allowance import Allowance
 from mcp_servers.gateway.crossing import Crossing
 from mcp_servers.gateway.grants import Grants
 from mcp_servers.gateway.identity import Caller, Identity
+from mcp_servers.gateway.model_queue import Blocked, ModelQueue
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.till import ModelAsk, Till, Try
 from mcp_servers.gateway.under_way import UnderWay
+from mcp_servers.resilience.queue import Queue
 from memory import ledger, usage
 from memory.session import Database, Unwritable
 
@@ -44,12 +46,16 @@ class Door:
         prices: Prices,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        queue: Queue | None = None,
     ) -> None:
         self.grants = grants
         self.prices = prices
         self.clock = clock
         self.new_id = new_id
         self.till = Till(database, grants, allowance, prices, clock, new_id)
+        self.queue = queue or Queue()
+        self.till.freed = self.queue.freed
+        self._turns = ModelQueue(self.queue, self.till, self.record, clock)
         self.allowance = allowance
         self.under_way = UnderWay()
         self._database = database
@@ -62,21 +68,40 @@ class Door:
         return await to_thread.run_sync(self._identified, authorization)
 
     async def begin_model_call(
-        self, authorization: str | None, prepare: Callable[[Caller], tuple[ModelAsk, T]]
+        self,
+        authorization: str | None,
+        prepare: Callable[[Caller], tuple[ModelAsk, T]],
+        gone: Callable[[], Awaitable[bool]],
     ) -> tuple[Crossing, T]:
         """Who is calling, what for (`prepare` says, once that is known), and whether it may: the first try, paid for.
 
-        One visit to a worker thread, for these are the steps that every model call pays. Raises `Refused`.
+        One visit to a worker thread, for these are the steps that every model call pays. Raises `Refused`. `gone`: does nobody
+        wait for the answer any more? Asked of calls that had to wait for their turn.
         """
 
-        def begin() -> tuple[Caller, ModelAsk, T, Try]:
+        def begin() -> tuple[Caller, ModelAsk, T, Try | Blocked]:
             caller = self._identified(authorization)
-            ask, more = prepare(caller)
+            try:
+                ask, more = prepare(caller)
+            except Refused as refused:
+                self._record(caller, "model.call", "request", "refused", {"why": refused.message}, None)
+                raise
             if caller.kind == "member":
                 ask = replace(ask, run=self.under_way.business_of(caller.team, ask.run))
-            return caller, ask, more, self.till.begin(caller, ask)
+            return caller, ask, more, self._turns.first(caller, ask)
 
         caller, ask, more, first = await _written(begin)
+        if isinstance(first, Blocked):
+
+            def still(ask: ModelAsk) -> Try:
+                # Its token may have ended while it waited.
+                self._identified(authorization)
+                return self.till.begin(caller, ask)
+
+            async def later(ask: ModelAsk) -> Try:
+                return await _written(lambda: still(ask))
+
+            ask, first = await self._turns.turn(caller, ask, first, later, gone)
         return Crossing(self.till, caller, ask, first), more
 
     async def record(

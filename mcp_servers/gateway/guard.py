@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,7 +27,7 @@ class Guard:
     """Pure ASGI middleware for the whole app.
 
     `hosts` are the allowed `Host` values, with port where it is not the scheme's own (`127.0.0.1:7070`). `body_bytes` gives other
-    body limits by path prefix, such as Git pushes; the longest matching prefix counts.
+    body limits by path prefix, such as Git pushes; the longest matching prefix counts. `refused` is told the reason of each refusal.
     """
 
     def __init__(
@@ -36,10 +36,12 @@ class Guard:
         hosts: Iterable[str],
         body_bytes: Mapping[str, int] | None = None,
         schemes: Iterable[str] = ("http", "https"),
+        refused: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._app = app
         self._hosts = frozenset(host.lower().encode() for host in hosts)
         self._origins = frozenset(scheme.encode() + b"://" + host for scheme in schemes for host in self._hosts)
+        self._refused = refused
         self._limits = sorted((body_bytes or {}).items(), key=lambda item: -len(item[0]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +50,7 @@ class Guard:
             return
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         if reason := self._foreign(headers):
-            await _refuse(scope, receive, send, 403, reason)
+            await self._refuse(scope, receive, send, 403, reason)
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)
         else:
@@ -76,7 +78,7 @@ class Guard:
         reason = f"The body is larger than {limit} bytes; send less, or in parts."
         declared = [value for name, value in headers if name == b"content-length"]
         if any(not value.isdigit() or len(value) > 18 or int(value) > limit for value in declared):
-            await _refuse(scope, receive, send, 413, reason)
+            await self._refuse(scope, receive, send, 413, reason)
             return
         counter = _Counter(receive, send, limit)
         try:
@@ -85,7 +87,14 @@ class Guard:
             if counter.started:
                 raise
         if counter.exceeded and not counter.started:
-            await _refuse(scope, receive, send, 413, reason, more=counter.more)
+            await self._refuse(scope, receive, send, 413, reason, more=counter.more)
+
+    async def _refuse(
+        self, scope: Scope, receive: Receive, send: Send, status: int, reason: str, *, more: bool = True
+    ) -> None:
+        if self._refused is not None:
+            await self._refused(reason)
+        await _refuse(scope, receive, send, status, reason, more=more)
 
     def _limit_for(self, path: str) -> int:
         return next((limit for prefix, limit in self._limits if path.startswith(prefix)), DEFAULT_BODY_BYTES)

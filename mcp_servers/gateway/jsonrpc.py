@@ -91,10 +91,14 @@ def error(call_id: str | int | None, code: int, message: str, status: int = 200,
 
 
 def refusal(call_id: str | int | None, refused: Refused, status: int = 200) -> JSONResponse:
+    """A refusal as an answer."""
+    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": refusal_object(refused)}, status)
+
+
+def refusal_object(refused: Refused) -> dict[str, Any]:
     """A refusal as an error object that carries when it may be tried again."""
-    body: dict[str, Any] = {"code": REFUSED[refused.code], "message": refused.message}
     data = {"reason": refused.code, "opens_at": refused.opens_at.isoformat() if refused.opens_at else None}
-    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": body | {"data": data}}, status)
+    return {"code": REFUSED[refused.code], "message": refused.message, "data": data}
 
 
 def unauthenticated(refused: Refused) -> JSONResponse:

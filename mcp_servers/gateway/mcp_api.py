@@ -32,8 +32,8 @@ from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.tool_calls import ToolCalls
 from mcp_servers.gateway.upstreams import Upstreams
 
-TOOL = re.compile(r"[a-z][a-z0-9_]{0,39}__[a-z][a-z0-9_]{0,63}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
+_WAIT = re.compile(r"[0-9]{1,4}")
 _SERVER = Implementation(name="elf-gateway", version="1")
 
 
@@ -56,7 +56,7 @@ def mcp_router(door: Door, upstreams: Upstreams, calls: ToolCalls) -> APIRouter:
             return jsonrpc.error(error.call_id, error.code, error.message, 400)
         if call.notification:
             return Response(status_code=202)
-        return await _answer(door, upstreams, calls, caller, call, run_of(request))
+        return await _answer(door, upstreams, calls, caller, call, said(request))
 
     @router.api_route("/mcp", methods=["GET", "DELETE", "PUT", "PATCH"])
     @router.api_route("/mcp/", methods=["GET", "DELETE", "PUT", "PATCH"])
@@ -79,15 +79,18 @@ def wrong_headers(request: Request) -> tuple[int, str] | None:
     return None
 
 
-def run_of(request: Request) -> str:
-    value = request.headers.get("x-elf-run", "none")
-    return value if _RUN.fullmatch(value) else "none"
+def said(request: Request) -> tuple[str, int]:
+    """The run a call belongs to, and for how many seconds it may wait for its turn: all that headers say."""
+    run, wait = request.headers.get("x-elf-run", "none"), request.headers.get("x-elf-wait", "0")
+    return run if _RUN.fullmatch(run) else "none", int(wait) if _WAIT.fullmatch(wait) else 0
 
 
-async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, caller: Caller, call: Call, run: str) -> Response:
+async def _answer(
+    door: Door, upstreams: Upstreams, calls: ToolCalls, caller: Caller, call: Call, said: tuple[str, int]
+) -> Response:
     try:
         if call.method == "tools/call":
-            return jsonrpc.raw_result(call, await _call_tool(calls, caller, call, run))
+            return jsonrpc.raw_result(call, await _call_tool(calls, caller, call, said))
         if call.method == "tools/list":
             return jsonrpc.result(call, await _list_tools(door, upstreams, caller))
         if call.method == "initialize":
@@ -122,13 +125,9 @@ async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[
     return listed | {"_meta": {"elf/unavailable": missing}} if missing else listed
 
 
-async def _call_tool(calls: ToolCalls, caller: Caller, call: Call, run: str) -> bytes:
+async def _call_tool(calls: ToolCalls, caller: Caller, call: Call, said: tuple[str, int]) -> bytes:
     params = CallToolRequestParams.model_validate(call.params)
-    if not TOOL.fullmatch(params.name):
-        raise Refused(
-            "bad_request", "A tool's name is <server>__<tool>, in lower-case letters, digits and underscores."
-        )
-    return await calls.call(caller, params.name, params.arguments or {}, run)
+    return await calls.call(caller, params.name, params.arguments or {}, *said)
 
 
 def wire(model: BaseModel) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """OpenAI's wire: POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models. Errors in OpenAI's shape.
 
 Two headers say what a call is for: `X-Elf-Purpose` (a slug such as `member-work`) and `X-Elf-Run` (the task or correlation id).
+`X-Elf-Wait` says for how many seconds it may wait for its turn where it would else be refused for load or an open circuit.
 The answer's `x-elf-model` says which model answered, `x-elf-chain` what became of each link that was tried.
 """
 
@@ -34,6 +35,7 @@ from policies.models import ModelsLaw
 
 _PURPOSE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
+_WAIT = re.compile(r"[0-9]{1,4}")
 _JSON = "application/json"
 
 log = logging.getLogger(__name__)
@@ -104,7 +106,9 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
         bounds = (wanted.most_tokens_in(len(body)), wanted.most_tokens_out)
         return _ask(models, request, plan, law, purpose, bounds, sha256(body)), wanted
 
-    crossing, wanted = await door.begin_model_call(request.headers.get("authorization"), prepare)
+    crossing, wanted = await door.begin_model_call(
+        request.headers.get("authorization"), prepare, request.is_disconnected
+    )
     purpose = crossing.ask.purpose
     base = {"id": f"chatcmpl-{door.new_id()}", "created": int(door.clock().timestamp())}
     if not wanted.stream:
@@ -136,7 +140,9 @@ async def _embed(door: Door, models: Models, request: Request) -> Response:
         )
         return _ask(models, request, plan, models.law(), purpose, bounds, sha256(body)), wanted
 
-    crossing, wanted = await door.begin_model_call(request.headers.get("authorization"), prepare)
+    crossing, wanted = await door.begin_model_call(
+        request.headers.get("authorization"), prepare, request.is_disconnected
+    )
     found = await crossing.whole(
         lambda link: models.embedder(link).embed(wanted.texts, wanted.dimensions),
         lambda found: (found.tokens, sha256(repr(found.vectors).encode())),
@@ -165,7 +171,15 @@ def _ask(
         tokens_out=bounds[1],
         deadline=timedelta(seconds=min(law.deadline_seconds, models.settings.timeout_seconds)),
         request_sha256=request_sha256,
+        may_wait=_may_wait(request, law, purpose),
     )
+
+
+def _may_wait(request: Request, law: ModelsLaw, purpose: str) -> timedelta:
+    """What the call says, within the law; else what the law says for calls of its purpose."""
+    if "x-elf-wait" in request.headers:
+        return timedelta(seconds=min(int(_header(request, "x-elf-wait", _WAIT, "0")), law.queue.seconds))
+    return timedelta(seconds=law.queue.seconds if purpose in law.queue.purposes else 0)
 
 
 def _parsed(kind: type[Body], body: bytes) -> Body:

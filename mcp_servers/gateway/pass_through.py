@@ -19,7 +19,7 @@ from mcp_servers.gateway.event_stream import frame
 from mcp_servers.gateway.http_server import SESSION, HttpServer
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
-from mcp_servers.gateway.mcp_api import TOOL, initialize, run_of, wire, wrong_headers
+from mcp_servers.gateway.mcp_api import initialize, said, wire, wrong_headers
 from mcp_servers.gateway.pass_through_calls import PassThrough
 from mcp_servers.gateway.pass_through_messages import request_id
 from mcp_servers.gateway.pass_through_sessions import Session, SessionUnknown
@@ -178,7 +178,7 @@ class _Visit:
             raise RpcError(jsonrpc.INVALID_REQUEST, "id must be a string or an integer.")
         if call.method == "tools/call":
             self._tool_of(call)
-        return await self._through.request(session, call, run_of(self._request), self._authorization)
+        return await self._through.request(session, call, said(self._request), self._authorization)
 
     async def _client_answers(self, session: Session, message: dict[str, Any]) -> Response:
         """The client's answer to a question of the server's."""
@@ -207,7 +207,7 @@ class _Visit:
                 jsonrpc.METHOD_NOT_FOUND, f"{self._name} has tools alone; {call.method[:60]!r} is none of its methods."
             )
         name, arguments = self._tool_of(call)
-        return jsonrpc.raw_result(call, await self._through.calls.call(caller, name, arguments, run_of(self._request)))
+        return jsonrpc.raw_result(call, await self._through.calls.call(caller, name, arguments, *said(self._request)))
 
     async def _tools(self, caller: Caller, call: Call) -> JSONResponse:
         """What was admitted, and is granted to this caller; never what the server says at this moment."""
@@ -218,10 +218,7 @@ class _Visit:
 
     def _tool_of(self, call: Call) -> tuple[str, dict[str, Any]]:
         params = CallToolRequestParams.model_validate(call.params)
-        name = f"{self._name}__{params.name}"
-        if not TOOL.fullmatch(name):
-            raise Refused("bad_request", "A tool's name is in lower-case letters, digits and underscores.")
-        return name, params.arguments or {}
+        return f"{self._name}__{params.name}", params.arguments or {}
 
 
 def _one_event(answer: JSONResponse) -> Response:

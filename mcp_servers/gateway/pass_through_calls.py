@@ -40,7 +40,7 @@ from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rpc_server import greeting
-from mcp_servers.gateway.tool_calls import ToolCalls
+from mcp_servers.gateway.tool_calls import TOOL, ToolCalls
 from mcp_servers.gateway.upstreams import Served, Upstreams
 from mcp_servers.monitor.observer import ToolCall
 
@@ -117,8 +117,13 @@ class PassThrough:
 
     # --- what the client sends ---
 
-    async def request(self, session: Session, call: Call, run: str, authorization: str | None) -> Response:
-        """A request, carried to the server; the answer as JSON or as a stream. Raises `Refused`, `RpcError`."""
+    async def request(
+        self, session: Session, call: Call, said: tuple[str, float], authorization: str | None
+    ) -> Response:
+        """A request, carried to the server; the answer as JSON or as a stream. Raises `Refused`, `RpcError`.
+
+        `said`: the run it belongs to, and for how many seconds a tool call may wait for its turn.
+        """
         id_ = cast("RequestId", call.id)
         if id_ in session.pending or len(session.pending) >= MOST_REQUESTS:
             raise Refused(
@@ -130,10 +135,10 @@ class PassThrough:
             else f"{session.name}:{call.method[:60]}"
         )
         token, clock = progress_token(call.params), self.door.clock()
-        pending = Pending(id_, call.method, subject, run, clock, anyio.current_time(), token=token)
+        pending = Pending(id_, call.method, subject, said[0], clock, anyio.current_time(), token=token)
         session.pending[id_] = pending
         try:
-            params = await self._allowed(session, pending, call.params)
+            params = await self._allowed(session, pending, call.params, said[1])
         except BaseException:
             session.pending.pop(id_, None)
             raise
@@ -191,7 +196,7 @@ class PassThrough:
         await self.door.record(session.owner, "mcp.stream", session.name, "allowed", {"resumed": last is not None})
         return await self._exchange.listened(session, theirs, authorization)
 
-    async def _allowed(self, session: Session, pending: Pending, params: dict[str, Any]) -> dict[str, Any]:
+    async def _allowed(self, session: Session, pending: Pending, params: dict[str, Any], wait: float) -> dict[str, Any]:
         """What is to be sent: decided on, and written down either way. Raises `Refused`, `RpcError`."""
         owner, tool = session.owner, pending.method == "tools/call"
         arguments: dict[str, Any] = params.get("arguments") or {}
@@ -201,7 +206,8 @@ class PassThrough:
         detail = {kind: sha256(to_json(what)), "run": pending.run}
         try:
             if tool:
-                await self.calls.decide(owner, pending.subject, arguments)
+                _check_name(pending, detail)
+                await self.calls.decide(owner, pending.subject, arguments, wait)
                 sent: dict[str, Any] = {"name": params["name"], "arguments": arguments}
             else:
                 use = self.door.grants.use_of(owner, session.name)
@@ -231,3 +237,12 @@ class PassThrough:
         self._sessions.drop(session)
         for pending in list(session.pending.values()):
             await self._messages.settle(session, pending, "broken")
+
+
+def _check_name(pending: Pending, detail: dict[str, Any]) -> None:
+    """Raises `Refused` (bad_request). What is no name is written down by its hash, as at /mcp."""
+    if TOOL.fullmatch(pending.subject):
+        return
+    detail["name_sha256"] = sha256(pending.subject.encode(errors="replace"))
+    pending.subject = "no name of a tool"
+    raise Refused("bad_request", "A tool's name is in lower-case letters, digits and underscores; tools/list has them.")

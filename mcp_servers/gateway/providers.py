@@ -25,6 +25,7 @@ _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, LangC
 _CONNECTIONS = (anthropic.AnthropicError, httpx2.HTTPError)
 _TIMEOUTS = (anthropic.APITimeoutError, httpx2.TimeoutException)
 _NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout)
+_CACHE_WRITES = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 FAILURES = (*_CONNECTIONS, *_MALFORMED)
 
 
@@ -89,6 +90,11 @@ def failure(name: str, error: Exception, *, started: bool = False) -> ProviderFa
     if isinstance(error, _TIMEOUTS):
         return ProviderFailed(f"{name} did not answer in time; ask again later.", "timeout", free=False)
     if isinstance(error, anthropic.APIStatusError) and not started:
+        if error.status_code == 200:
+            # An error event at the head of a stream that was accepted; what it charged is not known.
+            return ProviderFailed(
+                f"{name} is failing; ask again later (it says so in its stream).", "outage", free=False
+            )
         return status_failure(name, error.status_code, str(error.body))
     if started or isinstance(error, _CONNECTIONS):
         return ProviderFailed(f"The connection to {name} broke; ask again.", "broken", free=False)
@@ -182,10 +188,10 @@ def _tokens(message: AIMessage) -> Any:
     usage = message.usage_metadata
     if usage is None:
         return None
-    details = cast("Mapping[str, object]", usage.get("input_token_details") or {})
-    return credible_tokens(
-        usage["input_tokens"], usage["output_tokens"], details.get("cache_read"), details.get("cache_creation")
-    )
+    details = cast("Mapping[str, Any]", usage.get("input_token_details") or {})
+    # What was written to a cache is said as a whole, or by how long it is kept.
+    written = sum(details.get(key) or 0 for key in _CACHE_WRITES)
+    return credible_tokens(usage["input_tokens"], usage["output_tokens"], details.get("cache_read"), written)
 
 
 def _never_connected(error: BaseException) -> bool:

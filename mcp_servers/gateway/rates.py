@@ -1,4 +1,4 @@
-"""How often a member calls a tool: a rolling window of 60 seconds, in memory. A restart forgets it, which costs a minute's worth."""
+"""How often a member calls a tool: a rolling window of 60 seconds, in memory. A restart reads it again from the ledger (see `recalled`)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ class Rates:
         taken = self._window(who, tool)
         while taken and taken[0] <= now - WINDOW:
             taken.popleft()
-        if len(taken) >= per_minute:
-            opens = taken[len(taken) - per_minute] + WINDOW
+        if (opens := _opens_at(taken, per_minute)) is not None:
             raise Refused(
                 "rate_limited",
                 f"{who} called {tool} {len(taken)} times in a minute; {per_minute} are allowed. "
@@ -40,6 +39,14 @@ class Rates:
             )
         taken.append(now)
 
+    def opens_at(self, who: str, tool: str, per_minute: int) -> datetime | None:
+        """When there is a place again, as far as is known now; None: there is one, or never will be."""
+        return _opens_at(self._taken.get((who, tool), deque[datetime]()), per_minute)
+
+    def recall(self, who: str, tool: str, at: datetime) -> None:
+        """A call that an earlier process let through. In the order of time, oldest first."""
+        self._window(who, tool).append(at)
+
     def _window(self, who: str, tool: str) -> deque[datetime]:
         key = (who, tool)
         found = self._taken.pop(key, None)
@@ -47,3 +54,7 @@ class Rates:
         if len(self._taken) > _MOST_KEYS:
             self._taken.pop(next(iter(self._taken)))
         return self._taken[key]
+
+
+def _opens_at(taken: deque[datetime], per_minute: int) -> datetime | None:
+    return taken[len(taken) - per_minute] + WINDOW if 0 < per_minute <= len(taken) else None

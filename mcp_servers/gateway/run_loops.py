@@ -1,7 +1,7 @@
 """A run that goes round in circles is stopped: the same request again and again, or calls without end.
 
-Counted in memory, for the runs that called last; a restart begins anew. Runs name themselves, so this stops accidents, not attackers:
-what stops those is the budget.
+Counted in memory, for the runs that called last; a restart counts them again from the ledger (see `recalled`). Runs name themselves, so
+this stops accidents, not attackers: what stops those is the budget.
 """
 
 from __future__ import annotations
@@ -52,19 +52,32 @@ class RunLoops:
     def check(self, team: str, run: str, request_sha256: str, limits: Limits) -> None:
         """Counts the call. Raises `LoopStopped`: it is one too many."""
         with self._turn:
-            seen = self._runs.setdefault((team, run), _Run())
-            self._runs.move_to_end((team, run))
-            if len(self._runs) > RUNS:
-                self._runs.popitem(last=False)
+            seen = self._seen(team, run)
             why = _fault(seen, request_sha256, limits)
             if why is None:
-                seen.calls += 1
-                if len(seen.requests) < REQUESTS or request_sha256 in seen.requests:
-                    seen.requests[request_sha256] += 1
+                _count(seen, request_sha256)
                 return
             seen.refused += 1
             refused = seen.refused
         raise LoopStopped(f"The run {run!r} of {team} {why}", refused)
+
+    def recall(self, team: str, run: str, request_sha256: str) -> None:
+        """A call that an earlier process let through."""
+        with self._turn:
+            _count(self._seen(team, run), request_sha256)
+
+    def _seen(self, team: str, run: str) -> _Run:
+        seen = self._runs.setdefault((team, run), _Run())
+        self._runs.move_to_end((team, run))
+        if len(self._runs) > RUNS:
+            self._runs.popitem(last=False)
+        return seen
+
+
+def _count(seen: _Run, request_sha256: str) -> None:
+    seen.calls += 1
+    if len(seen.requests) < REQUESTS or request_sha256 in seen.requests:
+        seen.requests[request_sha256] += 1
 
 
 def _fault(seen: _Run, request_sha256: str, limits: Limits) -> str | None:

@@ -45,6 +45,9 @@ class ModelAsk:
     tokens_out: int
     deadline: timedelta
     request_sha256: str
+    #: How long it may wait for its turn, within the deadline; and how long it did.
+    may_wait: timedelta = timedelta(0)
+    waited: timedelta = timedelta(0)
 
 
 @dataclass
@@ -109,6 +112,8 @@ class Till:
     loops: RunLoops = field(default_factory=RunLoops)
     load: LoadGate = field(default_factory=LoadGate)
     observer: Observer = field(default_factory=Nobody)
+    #: Told that a call ended, for those who wait for its place or its circuit.
+    freed: Callable[[], None] = lambda: None
 
     def begin(self, caller: Caller, ask: ModelAsk) -> Try:
         """Load, grant, loop, price, circuit, budget: the first link that may be tried. Raises `Refused`; every no has its row."""
@@ -278,6 +283,7 @@ class Till:
         detail |= {"tokens_in": tokens.input, "tokens_out": tokens.output, "answer_sha256": meter.answer_sha256}
         self._write(session, caller, "model.result", tried.link.name, meter.outcome, now, detail)
         tried.ended(ModelEnd(meter.outcome, tokens.input, tokens.output, counted, (now - tried.began).total_seconds()))
+        self.freed()
 
     def _cost(self, link: Link, tokens: Tokens, held: int) -> int:
         try:
@@ -309,6 +315,7 @@ def trail(moves: Sequence[tuple[str, str]]) -> str:
 
 def _detail(ask: ModelAsk) -> dict[str, Any]:
     detail = {"asked": ask.asked, "purpose": ask.purpose, "run": ask.run}
+    detail |= {"waited_ms": int(ask.waited.total_seconds() * 1000)} if ask.waited else {}
     return detail | {"request_sha256": ask.request_sha256}
 
 

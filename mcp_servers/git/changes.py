@@ -8,7 +8,7 @@ statuses. Every call reaches over the network: none inside a database transactio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar, Literal, Protocol
 
@@ -37,6 +37,12 @@ class Proposal:
     base: str = "main"
     #: 100755 for executables; every other file is 100644.
     modes: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Whether a version of the same files on an older commit of `base` is to be replaced.
+    rebase: bool = False
+
+    def on_todays_base(self) -> Proposal:
+        """The same, to be made again if `base` has moved since."""
+        return replace(self, rebase=True)
 
 
 @dataclass(frozen=True)

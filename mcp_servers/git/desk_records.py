@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from mcp_servers.git.changes import Change
+from mcp_servers.git.changes import Change, Review
 from mcp_servers.git.judging import Judgement
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
+from memory import change_views, ledger
 from memory import changes as remembered
-from memory import ledger
 from memory.session import Database
 from policies.facts import Facts, Kind
 from policies.kinds import kind_of
@@ -60,10 +60,25 @@ class DeskRecords:
                 }
                 self._append(session, DESK, "change.judge", change.number, verdict.outcome, detail)
 
-    def word(self, login: str, action: str, number: int, outcome: str, detail: Mapping[str, object]) -> None:
-        """What a person decided."""
+    def adopt_approvals(self, number: int, reviews: Sequence[Review]) -> None:
+        """Writes down people's approvals that are not yet, whichever door they came by."""
+        given = [(f"person:{it.author}", it.head, it.body[:2000]) for it in reviews if it.verdict == "approved"]
+        if not given:
+            return
+        with self.database.read() as session:
+            known = change_views.approvals_written(session, number)
+        if missing := [one for one in given if one not in known]:
+            with self.database.begin() as session:
+                known = change_views.approvals_written(session, number)
+                for who, head, body in missing:
+                    if (who, head, body) not in known:
+                        detail = {"head": head, "reason": body}
+                        self._append(session, who, "change.approve", number, "approved", detail)
+
+    def asked_to_reject(self, login: str, number: int, why: str) -> None:
+        """That a person rejects the change, and why."""
         with self.database.begin() as session:
-            self._append(session, f"person:{login}", action, number, outcome, detail)
+            self._append(session, f"person:{login}", "change.reject", number, "rejected", {"why": why[:2000]})
 
     def has_ended(self, number: int) -> bool:
         with self.database.read() as session:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import cast
 
 from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.chart_facts import concerns_reports, reports_facts
 from mcp_servers.git.compared import compare
 from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
@@ -118,6 +119,7 @@ def build(
         files=contents.files,
         team=team,
         server=server_facts(repository, base.commit, contents.tree, contents.server) if contents.server else None,
+        reports=reports_facts(repository, factory, contents.tree) if concerns_reports(contents.files) else None,
         reviews=tuple(_review(review) for review in reviews),
         slots=remembered.slots,
         open_before=remembered.open_before,

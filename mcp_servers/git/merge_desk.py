@@ -106,6 +106,7 @@ class MergeDesk:
     def _judge(self, change: Change) -> Judgement:
         self._records.adopt_number(change)
         reviews = self._changes.reviews(change.number)
+        self._records.adopt_approvals(change.number, [it for it in reviews if it.author in self._people])
         judgement = judge(self._repository, self._factory, self._database, change, reviews, self._now())
         self._records.verdict(judgement)
         self._publish(judgement)
@@ -192,11 +193,9 @@ class MergeDesk:
 
         `person` is a login, or `person:<login>`. Raises `HeadMoved` (look again before you approve), `NotAllowed`.
         """
-        login, port = self._person(person)
+        _, port = self._person(person)
         with self._turn:
             port.approve(number, head, reason)
-            detail = {"head": head, "reason": reason[:2000]}
-            self._records.word(login, "change.approve", number, "approved", detail)
             return self.merge_if_allowed(number)
 
     def reject(self, number: int, person: str, why: str) -> Closed:
@@ -205,8 +204,9 @@ class MergeDesk:
             raise ValueError("say why: the proposer learns from it")
         login, port = self._person(person)
         with self._turn:
+            # Written down first: what happens between here and the close must not lose why.
+            self._records.asked_to_reject(login, number, why)
             port.reject(number, why)
-            self._records.word(login, "change.reject", number, "rejected", {"why": why[:2000]})
             self._adopt_end(self._changes.get(number))
             return Closed(number)
 

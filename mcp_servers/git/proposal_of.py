@@ -5,6 +5,7 @@ from __future__ import annotations
 from mcp_servers.git import facts as reading
 from mcp_servers.git import proposal_page as page
 from mcp_servers.git.changes import Proposal, Refused
+from mcp_servers.git.chart_facts import BadTeams, reports_change
 from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server_proposals import server_proposal
@@ -65,26 +66,28 @@ def proposal_of(intent: Intent, repository: Repository, factory: Factory, target
     """The same bytes for the same intent, as long as the factory is the same. Raises `Refused`."""
     story = page.Story(intent.gap, intent.rationale, intent.requester, intent.on_behalf_of)
     if intent.kind == Kind.NEW_TEAM:
-        return _new_team(intent, factory, story, target)
+        return _new_team(intent, repository, factory, story, target)
     if intent.kind in (Kind.NEW_SERVER, Kind.CHANGE_SERVER):
         return server_proposal(intent, repository, story, target)
-    return _rollback(intent, repository, story, target)
+    return _rollback(intent, repository, factory, story, target)
 
 
-def _new_team(intent: Intent, factory: Factory, story: page.Story, target: str) -> Proposal:
+def _new_team(intent: Intent, repository: Repository, factory: Factory, story: page.Story, target: str) -> Proposal:
     spec = TeamSpec.model_validate(intent.payload["spec"])
+    folder = f"{ZONE}/{spec.folder}"
+    files: dict[str, bytes | None] = {f"{folder}/{name}": data for name, data in factory.render(spec, ZONE).items()}
     return Proposal(
         branch=intent.branch,
         title=page.new_team_title(spec),
         body=page.new_team_body(spec, story, factory.forecast(spec)),
         labels=page.NEW_TEAM_LABELS,
-        files={f"{ZONE}/{spec.folder}/{name}": data for name, data in factory.render(spec, ZONE).items()},
+        files=files | _reports(repository, factory, target, folder, spec),
         message=f"Add team {spec.name}\n\nRequested by {intent.requester}.\n",
         base=target,
     )
 
 
-def _rollback(intent: Intent, repository: Repository, story: page.Story, target: str) -> Proposal:
+def _rollback(intent: Intent, repository: Repository, factory: Factory, story: page.Story, target: str) -> Proposal:
     path, tree, commit = (str(intent.payload[name]) for name in ("path", "tree", "commit"))
     if repository.tree(commit, path) != tree:
         raise Refused(
@@ -94,13 +97,34 @@ def _rollback(intent: Intent, repository: Repository, story: page.Story, target:
     blobs = repository.blobs([entry.sha for entry in wanted])
     files: dict[str, bytes | None] = {it.path: None for it in repository.listing(target, path)}
     files |= {entry.path: data for entry, data in zip(wanted, blobs, strict=True)}
+    spec = factory.load(blobs[[entry.path for entry in wanted].index(f"{path}/team.yaml")])
     return Proposal(
         branch=intent.branch,
         title=page.rollback_title(intent.subject),
         body=page.rollback_body(intent.subject, path, str(intent.payload["from"]), tree, commit, story),
         labels=page.ROLLBACK_LABELS,
-        files=files,
+        files=files | _reports_if_known(repository, factory, target, path, spec),
         message=f"Roll back team {intent.subject} to tree {tree[:12]}\n\nRequested by {intent.requester}.\n",
         base=target,
         modes={entry.path: entry.mode for entry in wanted},
     )
+
+
+def _reports(
+    repository: Repository, factory: Factory, target: str, folder: str, spec: TeamSpec
+) -> dict[str, bytes | None]:
+    """What the team's parent (and any other parent that it comes between) learns by this change."""
+    try:
+        return reports_change(repository, factory, target, {folder: spec})
+    except BadTeams as error:
+        raise Refused(f"who reports to whom cannot be computed: {error}") from error
+
+
+def _reports_if_known(
+    repository: Repository, factory: Factory, target: str, folder: str, spec: TeamSpec
+) -> dict[str, bytes | None]:
+    """The same for a way back, which another team's unreadable spec must not bar: then parents' knowledge stays as it is."""
+    try:
+        return reports_change(repository, factory, target, {folder: spec})
+    except BadTeams:
+        return {}

@@ -126,7 +126,7 @@ def _holds(repository: Repository, identity: Signature, proposal: Proposal, tip:
         raise HandsOff(
             f"{proposal.branch} has a commit by {who}; it was left as it is. Ask them, or use another branch"
         )
-    if len(added) != 1:
+    if len(added) != 1 or (proposal.rebase and added[0].parents[0] != repository.resolve(BASE)):
         return False
     return added[0].tree == repository.write_tree(added[0].parents[0], proposal.files, proposal.modes)
 

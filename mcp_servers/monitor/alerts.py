@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 from anyio import to_thread
 
-from mcp_servers.monitor.telling import HOUR, Message, due, message
+from mcp_servers.monitor.telling import HOUR, Message, due, message, over
 from memory import watching
 from memory.session import Database
-from memory.watching import Cause
+from memory.watching import Cause, Standing
 from policies.watch import AlertLaw
 
 if TYPE_CHECKING:
     from apprise import Apprise
 
 SEND_S = 20.0
+#: News that something is over is told within this time, or not at all.
+TOLD_WITHIN = timedelta(days=1)
 
 log = logging.getLogger(__name__)
 
@@ -101,21 +103,26 @@ class Alerts:
         claimed = await to_thread.run_sync(self._claim, noted, law, now)
         if claimed is None:
             return None
-        number, chosen = claimed
-        outcome = await self._send(message(chosen, self._address))
-        await to_thread.run_sync(self._told, number, [cause.key for cause in chosen], outcome)
+        number, chosen, ended = claimed
+        outcome = await self._send(message(chosen, ended, self._address))
+        told = [*(cause.key for cause in chosen), *(row.cause for row in ended)]
+        await to_thread.run_sync(self._told, number, told, outcome)
         return outcome
 
-    def _claim(self, causes: list[Cause], law: AlertLaw, now: datetime) -> tuple[int, list[Cause]] | None:
+    def _claim(
+        self, causes: list[Cause], law: AlertLaw, now: datetime
+    ) -> tuple[int, list[Cause], list[Standing]] | None:
         with self._database.begin() as session:
             watching.note_causes(session, causes, now, timedelta(minutes=law.gone_for_minutes))
             if not self.reaches:
                 return None
             sent = watching.messages_since(session, now - HOUR)
             chosen = due(watching.standing(session), sent, law, now, seen_at=now)
-            if not chosen:
+            ended = over(watching.cleared(session, now - TOLD_WITHIN), law, now) if sent < law.at_most_an_hour else []
+            if not chosen and not ended:
                 return None
-            return watching.claim(session, [cause.key for cause in chosen], now), chosen
+            keys = [cause.key for cause in chosen], [row.cause for row in ended]
+            return watching.claim(session, *keys, now), chosen, ended
 
     async def _send(self, text: Message) -> str:
         assert self._sender is not None

@@ -104,6 +104,20 @@ def of_readings(readings: Sequence[Reading]) -> list[Cause]:
     ]
 
 
+def of_circuits(alone: Mapping[str, tuple[int, datetime]]) -> list[Cause]:
+    """One for each link of a chain that is left alone: its name -> failures in a row, and when it is tried again."""
+    return [
+        Cause(
+            f"circuit:{link}",
+            Level.WARNING,
+            f"{link} fails and is left alone",
+            f"{failures} calls in a row failed; the next links of its chain answer, and where there is none calls wait or are "
+            "refused. It is tried again by itself. Check its key, its address and its own status page.",
+        )
+        for link, (failures, _tried_at) in sorted(alone.items())
+    ]
+
+
 def of_ledger(fault: str | None) -> list[Cause]:
     """`fault`: why the ledger does not hold; None: it does."""
     if fault is None:

@@ -19,7 +19,7 @@ _LEVELS = {"absent": -1, "ok": 0, "warning": 1, "critical": 2}
 class Metrics:
     """An observer that counts. Every company has its own registry; threads may share it."""
 
-    def __init__(self, under_way: Callable[[], float] = lambda: 0) -> None:
+    def __init__(self, under_way: Callable[[], float] = lambda: 0, waiting: Callable[[], float] = lambda: 0) -> None:
         self.registry = CollectorRegistry()
         own = self.registry
         self._calls = Counter(
@@ -34,6 +34,13 @@ class Metrics:
         )
         under_way_now = Gauge("elf_model_calls_under_way", "Model calls under way", registry=own)
         under_way_now.set_function(under_way)
+        waiting_now = Gauge("elf_calls_waiting", "Model and tool calls that wait for their turn", registry=own)
+        waiting_now.set_function(waiting)
+        self._waits = Counter("elf_waits", "Waits for a turn by how they ended", ("end",), registry=own)
+        self._wait_seconds = Histogram(
+            "elf_wait_seconds", "Seconds of a wait for a turn", buckets=_SECONDS, registry=own
+        )
+        self._circuits = Gauge("elf_circuits_open", "Links that are left alone, or tried again", registry=own)
         self._tools = Counter("elf_tool_calls", "Tool calls as they ended", ("team", "tool", "outcome"), registry=own)
         self._tool_seconds = Histogram(
             "elf_tool_seconds", "Seconds of a tool call", ("tool",), buckets=_SECONDS, registry=own
@@ -70,11 +77,19 @@ class Metrics:
 
         return ended
 
+    def waited(self, end: str, seconds: float) -> None:
+        """A call that waited for its turn has got it, or was sent away."""
+        self._waits.labels(end).inc()
+        self._wait_seconds.observe(seconds)
+
     def refused(self, what: str, code: str) -> None:
         self._refused.labels(what, code).inc()
 
-    def watched(self, readings: Sequence[Reading], teams: Mapping[str, int], alerts: int, ledger_holds: bool) -> None:
+    def watched(
+        self, readings: Sequence[Reading], teams: Mapping[str, int], circuits: int, alerts: int, ledger_holds: bool
+    ) -> None:
         """What the health monitor's round found."""
+        self._circuits.set(circuits)
         for one in readings:
             self._level.labels(one.resource).set(_LEVELS[one.level])
             self._value.labels(one.resource).set(float("nan") if one.value is None else one.value)

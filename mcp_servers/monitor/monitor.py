@@ -17,6 +17,7 @@ from mcp_servers.monitor.alerts import Alerts
 from mcp_servers.monitor.metrics import Metrics
 from mcp_servers.monitor.readings import REMEDIES, UNITS, Found, Level, Streak, level_of, reading, settle, worst
 from mcp_servers.resilience.load import LoadGate
+from mcp_servers.resilience.queue import Queue
 from memory import watching
 from memory.session import Database
 from memory.watching import Cause, Reading
@@ -52,6 +53,8 @@ class World:
     #: Living teams by their state in one word. Blocks.
     team_states: Callable[[], Mapping[str, int]]
     now: Callable[[], datetime]
+    #: Links of model chains that are left alone: name -> failures in a row, and when it is tried again.
+    circuits: Callable[[], Mapping[str, tuple[int, datetime]]] = dict[str, tuple[int, datetime]]
 
 
 @dataclass
@@ -61,6 +64,7 @@ class Monitor:
     alerts: Alerts
     load: LoadGate
     metrics: Metrics
+    queue: Queue = field(default_factory=Queue)
     probe_seconds: float = PROBE_S
     _streaks: dict[Resource, Streak] = field(default_factory=dict[Resource, Streak])
     _readings: tuple[Reading, ...] = ()
@@ -78,7 +82,8 @@ class Monitor:
         told = await to_thread.run_sync(self._causes, law, now)
         await self.alerts.tell(told, law.watch.alerts, now)
         states = await to_thread.run_sync(self.world.team_states)
-        self.metrics.watched(self._readings, states, len(told), self._ledger_fault is None)
+        circuits = len(self.world.circuits())
+        self.metrics.watched(self._readings, states, circuits, len(told), self._ledger_fault is None)
 
     async def every(self) -> float:
         """Seconds until the next round."""
@@ -137,6 +142,7 @@ class Monitor:
             return [
                 *causes.of_ledger(self._ledger_fault),
                 *causes.of_readings(self._readings),
+                *causes.of_circuits(self.world.circuits()),
                 *causes.of_incidents(causes.incidents(session), held_after, now),
                 *causes.of_budgets(accounts, law.budgets.warn_at_percent, f"{now:%Y-%m-%d}"),
                 *causes.waiting_for_people(session),
@@ -155,6 +161,11 @@ class Monitor:
             "refusing_model_calls": self.load.pressed,
             "model_calls_under_way": self.load.under_way,
             "model_calls_refused_for_load": self.load.refused,
+            "calls_waiting": self.queue.lines(),
+            "links_left_alone": {
+                link: {"failures": failures, "tried_again_at": at.isoformat()}
+                for link, (failures, at) in sorted(self.world.circuits().items())
+            },
             "ledger": self._ledger_fault or ("not looked at yet" if self._ledger_at is None else "holds"),
             "alert_addresses": self.alerts.reaches,
             "alerts": [

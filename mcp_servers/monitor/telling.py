@@ -13,6 +13,8 @@ HOUR = timedelta(hours=1)
 #: How many causes one message spells out; the rest it counts.
 SPELLED_OUT = 8
 _LONGEST_TEXT = 600
+#: Causes that are over when somebody or something mended them.
+_FAULTS = ("incident:", "circuit:", "resource:", "ledger")
 
 
 def due(
@@ -35,18 +37,35 @@ def due(
     return [Cause(row.cause, row.level, row.title, row.text) for row in chosen]
 
 
+def over(rows: Sequence[Standing], law: AlertLaw, now: datetime) -> list[Standing]:
+    """Those of the cleared causes of which people are told now that they are over.
+
+    Only what somebody was really told of, and only faults: a budget's day ends by itself, and who decided on a change knows it.
+    """
+    retry = timedelta(minutes=law.retry_after_minutes)
+
+    def is_due(row: Standing) -> bool:
+        outcome = row.outcome or ""
+        if row.over_told_at is None:
+            return outcome.startswith("sent")
+        return outcome.startswith("failed") and now - row.over_told_at >= retry
+
+    return [row for row in rows if row.cause.startswith(_FAULTS) and not row.cause.endswith(":held") and is_due(row)]
+
+
 @dataclass(frozen=True)
 class Message:
     title: str
     body: str
 
 
-def message(causes: Sequence[Cause], address: str) -> Message:
-    """All causes in one message. `address`: where the company is looked at."""
-    bad = any(cause.level == "critical" for cause in causes)
-    mark = "critical" if bad else "attention"
-    title = causes[0].title if len(causes) == 1 else f"{len(causes)} things want a look"
-    lines = [f"- {cause.title}: {cause.text[:_LONGEST_TEXT]}" for cause in causes[:SPELLED_OUT]]
-    if len(causes) > SPELLED_OUT:
-        lines.append(f"- and {len(causes) - SPELLED_OUT} more")
+def message(causes: Sequence[Cause], ended: Sequence[Standing], address: str) -> Message:
+    """All causes, and all that are over, in one message. `address`: where the company is looked at."""
+    mark = "critical" if any(cause.level == "critical" for cause in causes) else "attention" if causes else "over"
+    titles = [cause.title for cause in causes] or [f"Over: {row.title}" for row in ended]
+    title = titles[0] if len(titles) == 1 else f"{len(titles)} things {'want a look' if causes else 'are over'}"
+    lines = [f"- {cause.title}: {cause.text[:_LONGEST_TEXT]}" for cause in causes]
+    lines += [f"- Over: {row.title} (from {row.since:%H:%M} to {row.seen_at:%H:%M} UTC)" for row in ended]
+    if len(lines) > SPELLED_OUT:
+        lines[SPELLED_OUT:] = [f"- and {len(lines) - SPELLED_OUT} more"]
     return Message(f"[ElfAutomations, {mark}] {title}", "\n".join([*lines, "", f"./elf health, or {address}"]))

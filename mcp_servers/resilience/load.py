@@ -45,7 +45,7 @@ class LoadGate:
 
     def check(self, now: datetime) -> None:
         """Raises `Overloaded` while nothing new is taken on."""
-        if (why := self._why_not(now)) is None:
+        if (why := self.why_not(now)) is None:
             return
         situation, law = Situation(retry_after=self.come_again), AnswerLaw(longest_wait=self.come_again)
         wait = answer_to(Failure.OVERLOAD, situation, law).wait
@@ -65,7 +65,8 @@ class LoadGate:
         with self._turn:
             self._under_way.pop(key, None)
 
-    def _why_not(self, now: datetime) -> str | None:
+    def why_not(self, now: datetime) -> str | None:
+        """Why nothing new is taken on now; None: it is."""
         if self.pressed is not None:
             return self.pressed
         most = self.most

@@ -18,9 +18,19 @@ from a2a.server.agent_execution.agent_executor import AgentExecutor
 from a2a.server.agent_execution.context import RequestContext
 from a2a.server.context import ServerCallContext
 from a2a.server.events.event_queue import EventQueue
+from a2a.server.request_handlers import DefaultRequestHandlerV2
 from a2a.server.tasks.inmemory_task_store import InMemoryTaskStore
+from a2a.server.tasks.task_store import TaskStore
 from a2a.server.tasks.task_updater import TaskUpdater
-from a2a.types.a2a_pb2 import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Message, TaskState
+from a2a.types.a2a_pb2 import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    CancelTaskRequest,
+    Message,
+    TaskState,
+)
 from a2a.types.a2a_pb2 import Task as A2ATask
 from a2a.utils.errors import InvalidParamsError, TaskNotCancelableError
 from google.protobuf.json_format import MessageToDict
@@ -35,6 +45,8 @@ log = logging.getLogger(__name__)
 #: How the gateway says for whom it speaks. Only believed together with the inbound token.
 CALLER_HEADER = "x-elf-caller"
 KEPT_TASKS = 200
+#: How long a task that waits for its sender is held ready; after that the next message finds it in the store.
+WAITING_SECONDS = 900.0
 
 _STATES = {
     "completed": TaskState.TASK_STATE_COMPLETED,
@@ -54,7 +66,7 @@ def agent_card(spec: TeamSpec, url: str, version: str) -> AgentCard:
         description=f"{spec.purpose}\n{spec.description}",
         version=version,
         supported_interfaces=[AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
-        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+        capabilities=AgentCapabilities(streaming=True, push_notifications=False),
         default_input_modes=["text/plain", "application/json"],
         default_output_modes=["text/plain", "application/json"],
         skills=[
@@ -87,8 +99,24 @@ class TeamExecutor(AgentExecutor):
         await updater.add_artifact([new_text_part(result.text), new_data_part(result.to_data())], name="answer")
         await updater.update_status(_STATES[result.state])
 
-    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002 (the SDK's)
-        raise TaskNotCancelableError(message="a team's work cannot be called back once it has begun")
+    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
+        """Only what waits for its sender gets here (see `TeamRequests`)."""
+        await TaskUpdater(event_queue, context.task_id or "", context.context_id or "").cancel()
+
+
+class TeamRequests(DefaultRequestHandlerV2):
+    """The SDK's handler for a team. It has an end, which the server's own end must call: `aclose`."""
+
+    def __init__(self, executor: AgentExecutor, store: TaskStore, card: AgentCard) -> None:
+        self._store = store
+        super().__init__(executor, store, card, validate_input_modes=True, interrupted_task_timeout=WAITING_SECONDS)
+
+    async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> A2ATask | None:
+        """Refused before the SDK stops the work: half of it may be done, and nobody would know which half."""
+        task = await self._store.get(params.id, context)
+        if task is not None and task.status.state != TaskState.TASK_STATE_INPUT_REQUIRED:
+            raise TaskNotCancelableError(message="a team's work cannot be called back once it has begun")
+        return await super().on_cancel_task(params, context)
 
 
 def caller_of(context: ServerCallContext) -> str:

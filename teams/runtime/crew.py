@@ -182,7 +182,7 @@ def sequential_tasks(plan: Plan, agents: Mapping[str, Agent], run: Run) -> list[
     """The pieces of work in their order, the skeptic's review if there is one, the manager's answer. Each sees those before."""
     tasks: list[Task] = []
     for piece in (*pieces_before_answer(plan), answer_piece(plan)):
-        tasks.append(_task(piece, agents[piece.member], run, list(tasks)))
+        tasks.append(_task(piece, agents[piece.member], run, list(tasks), leads=piece.member == plan.manager))
     return tasks
 
 
@@ -197,10 +197,10 @@ def led_tasks(plan: Plan, agents: Mapping[str, Agent], run: Run) -> list[Task]:
     ]
 
 
-def _task(piece: Piece, agent: Agent, run: Run, before: list[Task]) -> Task:
+def _task(piece: Piece, agent: Agent, run: Run, before: list[Task], *, leads: bool) -> Task:
     return Task(
         name=piece.name,
-        description=piece_text(piece, run),
+        description=piece_text(piece, run, leads=leads),
         expected_output=piece.expected_output,
         agent=agent,
         context=before,

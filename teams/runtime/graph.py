@@ -129,7 +129,8 @@ def sequential_graph(plan: Plan, agents: Mapping[str, GraphAgent], desk: Desk) -
         async def node(state: State) -> dict[str, list[str]]:
             desk.say(plan.manager, piece.member, piece.description)
             context = "\n\n".join(state["done"])
-            text = await agents[piece.member].work(piece_text(piece, desk.run), piece.expected_output, context)
+            told = piece_text(piece, desk.run, leads=piece.member == plan.manager)
+            text = await agents[piece.member].work(told, piece.expected_output, context)
             desk.say(piece.member, plan.manager, text)
             return {"done": [f"{piece.name} by {piece.member}:\n{text}"]}
 
@@ -138,7 +139,8 @@ def sequential_graph(plan: Plan, agents: Mapping[str, GraphAgent], desk: Desk) -
     async def answer(state: State) -> dict[str, str]:
         piece = answer_piece(plan)
         context = "\n\n".join(state["done"])
-        return {"answer": await agents[plan.manager].work(piece_text(piece, desk.run), piece.expected_output, context)}
+        told = piece_text(piece, desk.run, leads=True)
+        return {"answer": await agents[plan.manager].work(told, piece.expected_output, context)}
 
     graph: StateGraph[State, None, State, State] = StateGraph(State)
     previous = START

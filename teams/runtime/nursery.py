@@ -169,7 +169,13 @@ def _live(told: Path, listener: socket.socket, stdout: str, stderr: str, nursery
         os.chdir(work_dir)
         code = Path(__file__).resolve().parents[2]
         confinement = confine(
-            readable=[*code_to_read(), code / "teams", code / "meta_teams", Path(deployment.source)],
+            readable=[
+                *code_to_read(),
+                code / "teams",
+                code / "meta_teams",
+                Path(deployment.source),
+                Path(deployment.told_dir),
+            ],
             writable=[work_dir],
             connect_port=port,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from teams.runtime.gateway_client import Gateway
 from teams.runtime.health import Health, check_access
 from teams.runtime.package import Unusable, build_worker, load_server, read_spec
 from teams.runtime.tokens import Tokens
+from teams.runtime.told import read_reports
 from teams.runtime.work import Queue, Resources, Run, RunResult, TeamWorker, TooBusy
 from teams.spec import TeamSpec
 
@@ -61,7 +63,8 @@ class TeamProcess:
         if run.deadline and run.deadline <= datetime.now(UTC):
             return RunResult("The deadline of this request has passed.", state="rejected")
         try:
-            return await self._queue.handle(self._worker, run)
+            told = replace(run, reports=read_reports(Path(self.deployment.told_dir)))
+            return await self._queue.handle(self._worker, told)
         except TooBusy as error:
             return RunResult(str(error), state="rejected")
         except Exception as error:

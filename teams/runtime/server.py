@@ -14,14 +14,13 @@ from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from uuid import uuid4
 
 import uvicorn
-from a2a.server.request_handlers import DefaultRequestHandlerV2
 from a2a.server.routes import add_a2a_routes_to_fastapi, create_agent_card_routes, create_jsonrpc_routes
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from teams.messages import MessageRefused
-from teams.runtime.a2a_face import CALLER_HEADER, RecentTasks, TeamExecutor, agent_card, plain_run
+from teams.runtime.a2a_face import CALLER_HEADER, RecentTasks, TeamExecutor, TeamRequests, agent_card, plain_run
 from teams.runtime.deployment import Deployment
 from teams.runtime.guard import Guard
 from teams.runtime.package import Unusable, read_spec
@@ -52,12 +51,15 @@ def create_app(deployment: Deployment, *, confinement: str = "") -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        requests = None
         try:
-            _add_a2a(app, team)
+            requests = _add_a2a(app, team)
             starting = asyncio.create_task(team.start())
             yield
             starting.cancel()
         finally:
+            if requests is not None:
+                await requests.aclose()
             await team.stop()
 
     app = FastAPI(title=deployment.team, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -116,20 +118,21 @@ def create_app(deployment: Deployment, *, confinement: str = "") -> FastAPI:
     return app
 
 
-def _add_a2a(app: FastAPI, team: TeamProcess) -> None:
+def _add_a2a(app: FastAPI, team: TeamProcess) -> TeamRequests | None:
     """The A2A routes. The card needs the spec, which a broken folder does not give: then there is no card, only health."""
     try:
         spec = read_spec(team.deployment.folder)
     except Unusable:
-        return
+        return None
     url = f"{team.deployment.gateway_url}/a2a/{spec.name}"
     card = agent_card(spec, url, team.deployment.tree[:12] or "0")
-    handler = DefaultRequestHandlerV2(TeamExecutor(team.handle), RecentTasks(), card)
+    handler = TeamRequests(TeamExecutor(team.handle), RecentTasks(), card)
     add_a2a_routes_to_fastapi(
         app,
         agent_card_routes=create_agent_card_routes(card, cache_control="public, max-age=60"),
         jsonrpc_routes=[route for path in ("/a2a", "/a2a/") for route in create_jsonrpc_routes(handler, path)],
     )
+    return handler
 
 
 def serve(deployment: Deployment, sock: socket, *, confinement: str = "") -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from teams.chart import Report
 from teams.messages import (
     ChangeEvent,
     Directive,
@@ -37,6 +38,8 @@ class Run:
     id: str
     envelope: Envelope
     requester: str
+    #: The teams that report to this one, as main has it when the work begins.
+    reports: tuple[Report, ...] = ()
 
     @property
     def correlation_id(self) -> str:

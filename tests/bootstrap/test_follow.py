@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -42,6 +43,53 @@ def test_following_shows_each_line_once_until_ctrl_c(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(follow, "POLL_S", 0)
     follow.follow(fetch, shown.append)
     assert shown == [["a"], ["b"], ["c"]]
+
+
+def message(name: str, minute: int, answered: int | None = None, state: str = "under way") -> dict[str, Any]:
+    def at(of: int) -> str:
+        return (datetime(2026, 11, 20, 10, tzinfo=UTC) + timedelta(minutes=of)).isoformat()
+
+    return {
+        "id": name,
+        "at": at(minute),
+        "answered_at": None if answered is None else at(answered),
+        "state": state if answered is None else "completed",
+    }
+
+
+def test_a_message_is_shown_when_it_comes_and_when_it_is_answered_and_not_else() -> None:
+    moved = follow.Moved()
+    assert moved.take([]) == [] and moved.since is None
+    old, first = message("a", 0), message("b", 1)
+    assert moved.take([first]) == [first]
+    assert moved.since == "2026-11-20T10:00:30+00:00"
+    # Older ones that were not among the last lines come along because they are under way: they are not news.
+    assert moved.take([old, first]) == []
+    answered = message("b", 1, 5)
+    third = message("c", 5)
+    assert moved.take([old, answered, third]) == [answered, third]
+    assert moved.since == "2026-11-20T10:04:30+00:00"
+    late = message("a", 0, state="deadline passed")
+    assert moved.take([late, answered, third]) == [late], "its state has changed"
+    assert moved.take([third]) == [] and moved.since == "2026-11-20T10:04:30+00:00"
+
+
+@pytest.mark.rows("F22", "F23")
+def test_following_messages_asks_only_for_what_moved_until_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[Any] = [[message("a", 1)], [message("a", 1, 2)], [message("a", 1, 2), message("b", 3)]]
+    asked: list[str | None] = []
+    shown: list[str] = []
+
+    def fetch(since: str | None) -> Any:
+        asked.append(since)
+        if not pages:
+            raise KeyboardInterrupt
+        return pages.pop(0)
+
+    monkeypatch.setattr(follow, "POLL_S", 0)
+    follow.follow_moves(fetch, lambda fresh: shown.extend(f"{one['id']} {one['state']}" for one in fresh))
+    assert shown == ["a under way", "a completed", "b under way"]
+    assert [when and when[11:19] for when in asked] == [None, "10:00:30", "10:01:30", "10:02:30"]
 
 
 FOUND: dict[str, Any] = {

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,19 @@ def elf(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
     )
+
+
+@contextmanager
+def running(stage: Stage, *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """A command that goes on, until Ctrl-C."""
+    environment = {**os.environ, "ELF_HOME": str(stage.home.path), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "bootstrap.cli", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
 
 
 def told(stage: Stage, *arguments: str) -> Any:
@@ -94,3 +110,19 @@ def test_what_is_not_there_is_said_in_one_sentence(stage: Stage) -> None:
         assert done.returncode == 1, arguments
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.rows("F22", "F23")
+def test_messages_are_followed_as_they_are_sent_and_answered(stage: Stage) -> None:
+    told(stage, "say", "How is the company?")
+    before = told(stage, "messages")["messages"]
+    with running(stage, "messages", "--follow", "--json") as following:
+        assert following.stdout is not None
+        seen = [json.loads(following.stdout.readline()) for _ in before]
+        assert [one["id"] for one in seen] == [one["id"] for one in before]
+        told(stage, "ask", "executive", "What do you do all day?")
+        moves: list[dict[str, Any]] = []
+        while not moves or moves[-1]["state"] == "under way":
+            moves.append(json.loads(following.stdout.readline()))
+    assert {one["text"] for one in moves} == {"What do you do all day?"}
+    assert moves[-1]["state"] == "completed" and moves[-1]["answer"]

@@ -24,6 +24,7 @@ from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, ToolServer, current_caller
 from memory import ledger
 from memory.migrate import upgrade
@@ -50,6 +51,7 @@ class World:
         Grant(to="devops/*", tools=("desk__*", "dead__*")),
     )
     servers: tuple[ServerGrant, ...] = ()
+    calls_per_minute: int | None = None
     budgets: Budgets = field(default_factory=lambda: Budgets.model_validate({"team_usd_day": 10}))
     models_law: ModelsLaw = field(default_factory=ModelsLaw)
     team_budgets: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
@@ -132,7 +134,7 @@ def office(
     servers: list[ToolServer] | None = None,
     world: World | None = None,
 ) -> Generator[Office]:
-    """A gateway served on loopback behind its guard."""
+    """A gateway served on loopback behind its guard. A second one in the same folder is a restart: it finds the first one's rows."""
     world = world or World()
     database = Database(f"sqlite:///{_migrated(folder / 'gateway.db')}")
     identity = Identity(KEY, operator_token_hash(OPERATOR), lambda deployment: deployment in world.alive)
@@ -141,7 +143,7 @@ def office(
         GatewayParts(
             database=database,
             identity=identity,
-            access=lambda: Access(grants=world.grants, servers=world.servers),
+            access=lambda: Access(grants=world.grants, servers=world.servers, calls_per_minute=world.calls_per_minute),
             budgets=lambda: world.budgets,
             models_law=lambda: world.models_law,
             models_of=lambda team, member: world.models.get(f"{team}/{member}", set()),
@@ -163,7 +165,8 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    with serving(Guard(app, {f"127.0.0.1:{port}"}), port) as url:
+    guard = Guard(app, {f"127.0.0.1:{port}"}, refused=TurnedAway(database, lambda: world.now))
+    with serving(guard, port) as url:
         yield Office(url, world, database, identity, gateway)
     database.close()
 
@@ -182,7 +185,8 @@ def _template() -> bytes:
 
 
 def _migrated(path: Path) -> Path:
-    path.write_bytes(_template())
+    if not path.exists():
+        path.write_bytes(_template())
     return path
 
 

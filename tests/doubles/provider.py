@@ -29,14 +29,18 @@ class Reply:
     status: int = 200
     #: Sent as it is instead of an answer.
     raw: str | None = None
+    #: Other fields of `usage`.
+    usage_more: dict[str, Any] = field(default_factory=dict[str, Any])
     #: Leaves `usage` out.
     without_usage: bool = False
     #: Waits so long before it answers.
     seconds: float = 0
     #: Waits so long between two chunks of a stream.
     seconds_between: float = 0
-    #: Ends the stream after so many chunks.
+    #: Ends the stream, says an error in it, or says nothing any more, after so many chunks.
     break_after: int | None = None
+    error_after: int | None = None
+    hang_after: int | None = None
 
 
 @dataclass
@@ -147,6 +151,11 @@ async def _openai_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[b
     for number, delta in enumerate(deltas):
         if reply.break_after is not None and number >= reply.break_after:
             return
+        if reply.error_after is not None and number >= reply.error_after:
+            yield _event({"error": {"message": "The server had an error", "type": "server_error", "code": None}})
+            return
+        if reply.hang_after is not None and number >= reply.hang_after:
+            await asyncio.sleep(60)
         await asyncio.sleep(reply.seconds_between)
         yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
     yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": _finish(reply)}]})
@@ -159,20 +168,44 @@ def _event(payload: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(payload).encode() + b"\n\n"
 
 
-async def _anthropic_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[bytes]:
-    """A stream of one text block."""
+def _anthropic_block(index: int, start: dict[str, Any], deltas: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = [{"type": "content_block_start", "index": index, "content_block": start}]
+    events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+    return [*events, {"type": "content_block_stop", "index": index}]
+
+
+def _anthropic_story(body: dict[str, Any], reply: Reply) -> list[dict[str, Any]]:
+    """A text block word by word, then a block for each tool call whose arguments come in halves."""
     usage = {"input_tokens": reply.tokens_in, "output_tokens": 1}
     message = {"id": "m1", "type": "message", "role": "assistant", "model": body["model"], "content": []}
-    message |= {"stop_reason": None, "stop_sequence": None, "usage": usage}
-    events: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
-    events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-    for word in (reply.text or "").split(" "):
-        events.append({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}})
-    events.append({"type": "content_block_stop", "index": 0})
-    stop = {"stop_reason": "end_turn", "stop_sequence": None}
-    events.append({"type": "message_delta", "delta": stop, "usage": usage | {"output_tokens": reply.tokens_out}})
-    events.append({"type": "message_stop"})
-    for number, event in enumerate(events):
+    message |= {"stop_reason": None, "stop_sequence": None} | ({} if reply.without_usage else {"usage": usage})
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": message}, {"type": "ping"}]
+    blocks = 0
+    if reply.text is not None:
+        words = [{"type": "text_delta", "text": word} for word in reply.text.split(" ")]
+        events += _anthropic_block(0, {"type": "text", "text": ""}, words)
+        blocks = 1
+    for number, (name, arguments) in enumerate(reply.tool_calls):
+        start = {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": {}}
+        said = json.dumps(arguments)
+        halves = [said[: len(said) // 2], said[len(said) // 2 :]]
+        deltas = [{"type": "input_json_delta", "partial_json": half} for half in halves]
+        events += _anthropic_block(blocks + number, start, deltas)
+    stop = {"stop_reason": reply.finish or ("tool_use" if reply.tool_calls else "end_turn"), "stop_sequence": None}
+    counted = {"output_tokens": reply.tokens_out} | ({} if reply.without_usage else {"input_tokens": reply.tokens_in})
+    ended = {"type": "message_delta", "delta": stop, "usage": counted | reply.usage_more}
+    return [*events, ended, {"type": "message_stop"}]
+
+
+async def _anthropic_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[bytes]:
+    for number, event in enumerate(_anthropic_story(body, reply)):
         if reply.break_after is not None and number >= reply.break_after:
             return
+        if reply.error_after is not None and number >= reply.error_after:
+            error = {"type": "overloaded_error", "message": "Overloaded"}
+            yield b"event: error\n" + _event({"type": "error", "error": error})
+            return
+        if reply.hang_after is not None and number >= reply.hang_after:
+            await asyncio.sleep(60)
+        await asyncio.sleep(reply.seconds_between)
         yield b"event: " + event["type"].encode() + b"\n" + _event(event)

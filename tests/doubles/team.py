@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 INBOUND_TOKEN = "inbound-token-of-a-team"
 
@@ -23,6 +24,12 @@ class Team:
     seconds: float = 0
     raw: str | None = None
     error: dict[str, Any] | None = None
+    #: What a stream is made of, instead of the events of an ordinary answer; an exception cuts the connection.
+    events: Sequence[dict[str, Any] | bytes | Exception] | None = None
+    #: Seconds before each event but the first.
+    pause: float = 0
+    #: Streams whose listener left, or that came to their end.
+    closed: int = 0
     on_message: Callable[[dict[str, Any]], Awaitable[None]] | None = None
     tasks: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     journal: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -68,9 +75,30 @@ class Team:
             return JSONResponse(head | {"error": self.error})
         if body["method"] == "ListTasks":
             return JSONResponse(head | {"result": {"tasks": list(reversed(self.tasks)), "nextPageToken": ""}})
+        if body["method"] in ("SendStreamingMessage", "SubscribeToTask"):
+            return StreamingResponse(self._stream(body), media_type="text/event-stream")
         task = self._task(body["params"])
         self.tasks.append(task)
         return JSONResponse(head | {"result": {"task": task} if body["method"] == "SendMessage" else task})
+
+    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[bytes]:
+        whole = self._task(body["params"])
+        ids = {"taskId": whole["id"], "contextId": whole["contextId"]}
+        usual: list[dict[str, Any]] = [
+            {"task": {"id": whole["id"], "contextId": whole["contextId"], "status": {"state": "TASK_STATE_SUBMITTED"}}},
+            {"statusUpdate": ids | {"status": {"state": "TASK_STATE_WORKING"}}},
+            {"artifactUpdate": ids | {"artifact": whole["artifacts"][0]}},
+            {"statusUpdate": ids | {"status": whole["status"]}},
+        ]
+        try:
+            for place, event in enumerate(usual if self.events is None else self.events):
+                await asyncio.sleep(self.pause if place else 0)
+                if isinstance(event, Exception):
+                    raise event
+                answer = {"jsonrpc": "2.0", "id": body["id"], "result": event}
+                yield event if isinstance(event, bytes) else b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"
+        finally:
+            self.closed += 1
 
     def _task(self, params: dict[str, Any]) -> dict[str, Any]:
         message = params.get("message", {})

@@ -166,7 +166,9 @@ NO_NAMES = [
 def test_names_that_are_none_are_refused(gateway: Office) -> None:
     for name in NO_NAMES:
         assert post(gateway, call(name)).json()["error"]["code"] == -32602, name
-    assert gateway.ledger() == []
+    rows = gateway.ledger()
+    assert [row[1:4] for row in rows] == [("tool.call", "no name of a tool", "refused")] * len(NO_NAMES)
+    assert not any(name.strip() in str(rows) for name in NO_NAMES if not name.isascii() or len(name) > 50)
 
 
 def test_what_is_not_a_request_is_answered_by_the_book(gateway: Office) -> None:

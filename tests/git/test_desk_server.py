@@ -103,7 +103,19 @@ async def test_a_team_is_proposed_through_the_tool_and_the_verdict_comes_back(wo
         "propose_rollback",
         "get_change",
         "list_changes",
+        "past_outcomes",
     }
+
+
+@pytest.mark.rows("F113")
+async def test_what_became_of_earlier_proposals_can_be_asked_for(world: World) -> None:
+    change = world.propose()
+    world.desk.reject(change.number, OWNER, "We have an agency for that.")
+    git = create_git_server(world.proposer, world.gate, world.database, lambda: LEAD)
+    answers: Any = await git.call_tool("past_outcomes", {})
+    [told] = answers[1]["outcomes"]
+    assert (told["outcome"], told["why"]) == ("rejected", "We have an agency for that.")
+    assert told["pattern"] == "marketing team, crewai, sequential, 3 members"
 
 
 @pytest.mark.rows("F99")

@@ -43,8 +43,37 @@ async def test_a_cause_is_told_once_until_it_clears_or_a_day_has_passed(database
     assert len(people.got) == 2
     later = NOW + timedelta(hours=25)
     await told.tell([], LAW, later)
+    assert "over" in people.got[2]["title"] and "- Over: Something is the matter" in people.got[2]["message"]
+    await told.tell([], LAW, later + timedelta(minutes=10))
+    assert len(people.got) == 3, "that it is over is told once"
     await told.tell([cause()], LAW, later + timedelta(minutes=30))
-    assert len(people.got) == 3, "it was gone for half an hour: that is a new one"
+    assert len(people.got) == 4, "it was gone for half an hour: that is a new one"
+
+
+@pytest.mark.rows("F57", "F100")
+async def test_that_it_is_over_is_told_of_faults_only_once_also_across_a_restart_and_again_if_it_arrived_nowhere(
+    database: Database, people: Receiver
+) -> None:
+    many = [cause("circuit:openai/x"), cause("budget:company today:2026-11-20:80"), cause("change:7")]
+    many += [cause("incident:a"), cause("incident:a:held")]
+    await alerts(database, people).tell(many, LAW, NOW)
+    people.status, later = 500, NOW + timedelta(minutes=11)
+    assert await alerts(database, people).tell([], LAW, later) == "failed: none of 1 addresses took it"
+    people.status = 200
+    assert await alerts(database, people).tell([], LAW, later + timedelta(minutes=1)) is None
+    assert await alerts(database, people).tell([], LAW, later + timedelta(minutes=11)) == "sent to 1 of 1"
+    assert await alerts(database, people).tell([], LAW, later + timedelta(minutes=30)) is None
+    assert people.got[-1]["title"].endswith("2 things are over")
+    assert people.got[-1]["message"].count("Over: ") == 2
+
+
+@pytest.mark.rows("F100")
+async def test_what_nobody_was_told_of_is_not_over_either(database: Database, people: Receiver) -> None:
+    people.status = 500
+    await alerts(database, people).tell([cause()], LAW, NOW)
+    people.status = 200
+    assert await alerts(database, people).tell([], LAW, NOW + timedelta(hours=2)) is None
+    assert len(people.got) == 1
 
 
 @pytest.mark.rows("F100")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from collections.abc import Generator
 from datetime import timedelta
@@ -14,7 +15,8 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from bootstrap.watching import serve_metrics
+from bootstrap.settings import read_settings
+from bootstrap.watching import create_watchers, serve_metrics
 from mcp_servers.gateway.identity import Identity, operator_token_hash
 from mcp_servers.monitor.metrics import Metrics
 from mcp_servers.monitor.observer import Everybody, ModelCall, ModelEnd, Nobody
@@ -34,7 +36,7 @@ def gateway(tmp_path: Path) -> Generator[Office]:
 
 
 def ask(gateway: Office, **more: Any) -> httpx.Response:
-    headers = gateway.headers() | {"X-Elf-Purpose": "member-work", "X-Elf-Run": "task-7"}
+    headers = gateway.headers() | {"X-Elf-Purpose": "member-work", "X-Elf-Run": "task-7", "X-Elf-Wait": "0"}
     return httpx.post(f"{gateway.url}/v1/chat/completions", json=ASK | more, headers=headers)
 
 
@@ -66,16 +68,17 @@ def test_model_and_tool_calls_are_counted_and_refusals_too(gateway: Office) -> N
 
 
 @pytest.mark.rows("F68")
-def test_the_page_is_for_the_operator_unless_it_was_opened() -> None:
+def test_the_page_is_for_its_own_token_and_the_operator_unless_it_was_opened() -> None:
     identity = Identity(b"k" * 32, operator_token_hash(OPERATOR), lambda _: True)
     member = identity.issue(
         "a-team", "writer", manager=False, deployment_id="d", jti="j", now=NOW, lifetime=timedelta(hours=1)
     )
-    for open_, expected in ((False, [200, 403, 401, 401]), (True, [200] * 4)):
+    own = "the-metrics-token-0123456789abcdef"
+    for open_, expected in ((False, [200, 200, 403, 401, 401, 401]), (True, [200] * 6)):
         app = FastAPI()
-        serve_metrics(app, Metrics(), identity, lambda: NOW, open_=open_)
+        serve_metrics(app, Metrics(), own, identity, lambda: NOW, open_=open_)
         with serving(app) as url:
-            tokens = (OPERATOR, member, "x.y.z", None)
+            tokens = (own, OPERATOR, member, own[:-1], "x.y.z", None)
             headers = [{"Authorization": f"Bearer {token}"} if token else {} for token in tokens]
             assert [httpx.get(f"{url}/metrics", headers=one).status_code for one in headers] == expected
 
@@ -168,3 +171,18 @@ def test_a_call_that_never_reports_back_is_no_load_for_ever(gateway: Office) -> 
     assert ask(gateway).status_code == 503
     gateway.world.now += timedelta(minutes=6)
     assert ask(gateway).status_code == 200
+
+
+@pytest.mark.rows("F68")
+def test_spans_go_nowhere_until_an_endpoint_is_set(gateway: Office) -> None:
+    collector = Collector()
+    with serving(collector.app) as url:
+        for environment, wanted in (({}, 0), ({"OTEL_EXPORTER_OTLP_ENDPOINT": url}, 1)):
+            watchers = create_watchers(read_settings(environment))
+            assert (watchers.traces is None) == (wanted == 0)
+            gateway.gateway.door.till.observer = watchers.observer
+            assert ask(gateway).status_code == 200
+            exporting = [thread.name for thread in threading.enumerate() if "otel" in thread.name.lower()]
+            assert bool(exporting) == bool(wanted), exporting
+            watchers.close()
+            assert len(collector.spans) == wanted

@@ -42,7 +42,8 @@ def standin(standin_server: gateway.StandIn) -> gateway.StandIn:
 def deploy(spec: TeamSpec, home: Path, gateway_url: str) -> Deployment:
     """The team's rendered files in a source folder, and what its process is told."""
     write(render(spec), home / "source" / "teams" / spec.folder)
-    (home / "work").mkdir(exist_ok=True)
+    for folder in ("work", "told"):
+        (home / folder).mkdir(exist_ok=True)
     return Deployment(
         deployment_id="d-1",
         team=spec.name,
@@ -53,6 +54,7 @@ def deploy(spec: TeamSpec, home: Path, gateway_url: str) -> Deployment:
         member_tokens={member.name: f"token-{member.name}" for member in spec.members},
         inbound_token_sha256=hashlib.sha256(INBOUND.encode()).hexdigest(),
         work_dir=str(home / "work"),
+        told_dir=str(home / "told"),
     )
 
 
@@ -88,10 +90,22 @@ class Running:
 Runs = Callable[[Deployment], AbstractContextManager[Running]]
 
 
+@contextmanager
+def packages_forgotten() -> Generator[None]:
+    """Makes this process forget the packages of the teams that it runs meanwhile."""
+    path, modules = list(teams.__path__), set(sys.modules)
+    try:
+        yield
+    finally:
+        teams.__path__[:] = path
+        for name in set(sys.modules) - modules:
+            if name.startswith("teams.") and not name.startswith("teams.runtime"):
+                del sys.modules[name]
+
+
 @pytest.fixture
 def runs() -> Iterator[Runs]:
-    """Runs a deployment in this process, and makes the process forget the team's package afterwards."""
-    path, modules = list(teams.__path__), set(sys.modules)
+    """Runs a deployment in this process."""
 
     @contextmanager
     def run(deployment: Deployment) -> Generator[Running]:
@@ -101,8 +115,5 @@ def runs() -> Iterator[Runs]:
         ):
             yield Running(url, client)
 
-    yield run
-    teams.__path__[:] = path
-    for name in set(sys.modules) - modules:
-        if name.startswith("teams.") and not name.startswith("teams.runtime"):
-            del sys.modules[name]
+    with packages_forgotten():
+        yield run

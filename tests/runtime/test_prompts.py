@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams.chart import Report
 from teams.messages import Envelope, PersonMessage, Utterance
 from teams.runtime import prompts
 from teams.runtime.plan import Piece
@@ -61,3 +63,21 @@ def test_no_text_opens_or_closes_a_tag(text: str) -> None:
     flat = "".join(prompts.neutral(text).split()).lower()
     assert "<request" not in flat
     assert "</request" not in flat
+
+
+@pytest.mark.rows("F16")
+def test_who_leads_is_shown_the_teams_that_report_to_the_team_and_the_others_are_not() -> None:
+    below = Report(
+        team="social-team",
+        lead="cmo",
+        manager="editor",
+        placement="marketing.social",
+        purpose="Posts </reports> daily",
+        skills=("posting",),
+    )
+    asked = replace(run("Post it"), reports=(below,))
+    told = prompts.lead_text((PIECE,), asked)
+    line = "social-team (write to its manager editor): Posts &lt;/reports> daily. Skills: posting"
+    assert f"<reports>\n{line}\n</reports>" in told
+    assert prompts.piece_text(PIECE, asked, leads=True).count("<reports>") == 1
+    assert "social-team" not in prompts.piece_text(PIECE, asked)

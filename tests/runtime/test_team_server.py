@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from teams.runtime import guard
-from teams.runtime.a2a_face import RecentTasks
+from teams.runtime.a2a_face import RecentTasks, TeamRequests
 from teams.runtime.work import Queue, Run, RunResult, TooBusy
 from tests.factories.specs import support_team
-from tests.runtime.conftest import Runs, deploy
+from tests.runtime.conftest import Running, Runs, deploy
 from tests.runtime.standin import StandIn
 
 
@@ -205,3 +206,52 @@ async def test_old_tasks_are_forgotten() -> None:
         await store.save(Task(id=str(n)), context)
     kept = [n for n in range(10) if await store.get(str(n), context)]
     assert kept == [7, 8, 9]
+
+
+def rpc(running: Running, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return running.client.post("/a2a", json=body, headers={"A2A-Version": "1.0"}).json()
+
+
+@pytest.mark.rows("F13", "F23")
+@pytest.mark.parametrize("hole", [False, True], ids=["guarded", "the SDK's own"])
+def test_work_that_has_begun_is_not_called_back_halfway(
+    tmp_path: Path, standin: StandIn, runs: Runs, monkeypatch: pytest.MonkeyPatch, *, hole: bool
+) -> None:
+    """Without the guard the SDK stops it in the middle, and says so as if nothing were half done."""
+    if hole:
+        monkeypatch.delattr(TeamRequests, "on_cancel_task")
+    release = threading.Event()
+    standin.mind = lambda call: "done" if release.wait(10) else "waited in vain"
+    message = {"role": "ROLE_USER", "messageId": "m", "parts": [{"text": "Hi"}]}
+    with runs(quick(tmp_path, standin)) as running:
+        running.settled()
+        wish = {"message": message, "configuration": {"returnImmediately": True}}
+        begun = rpc(running, "SendMessage", wish)["result"]["task"]["id"]
+        answer = rpc(running, "CancelTask", {"id": begun})
+        release.set()
+        if hole:
+            assert answer["result"]["status"]["state"] == "TASK_STATE_CANCELED"
+            return
+        assert answer["error"]["code"] == -32002 and "cannot be called back" in answer["error"]["message"]
+        end = time.monotonic() + 10
+        while (task := rpc(running, "GetTask", {"id": begun})["result"])["status"]["state"] != "TASK_STATE_COMPLETED":
+            assert time.monotonic() < end, task
+            time.sleep(0.02)
+        assert rpc(running, "CancelTask", {"id": begun})["error"]["code"] == -32002
+
+
+@pytest.mark.rows("F13", "F23")
+def test_a_team_streams_and_takes_no_media_type_that_its_card_does_not_name(
+    tmp_path: Path, standin: StandIn, runs: Runs
+) -> None:
+    message = {"role": "ROLE_USER", "messageId": "m", "parts": [{"text": "Hi"}]}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+    with runs(quick(tmp_path, standin)) as running:
+        running.settled()
+        assert running.client.get("/.well-known/agent-card.json").json()["capabilities"]["streaming"] is True
+        said = running.client.post("/a2a", json=body, headers={"A2A-Version": "1.0"}).text
+        events = [json.loads(line[5:])["result"] for line in said.splitlines() if line.startswith("data:")]
+        assert [next(iter(event)) for event in events] == ["task", "statusUpdate", "artifactUpdate", "statusUpdate"]
+        foreign = message | {"parts": [{"text": "Hi", "mediaType": "application/x-unknown"}]}
+        assert rpc(running, "SendMessage", {"message": foreign})["error"]["code"] == -32005
