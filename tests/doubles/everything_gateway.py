@@ -48,8 +48,8 @@ def behind_the_gateway(folder: Path, patch: pytest.MonkeyPatch, world: World) ->
     """The gateway, and the server's address there; whoever brings no token comes as `marketing-team/editor`."""
     guard, token = doubles.Guard, ""
 
-    def guarded(app: ASGIApp, hosts: Any) -> ASGIApp:
-        return guard(WithToken(app, lambda: token), hosts)
+    def guarded(app: ASGIApp, *settings: Any, **more: Any) -> ASGIApp:
+        return guard(WithToken(app, lambda: token), *settings, **more)
 
     def with_catalogue(parts: GatewayParts) -> Gateway:
         return create_gateway(dataclasses.replace(parts, catalogue=catalogue))
