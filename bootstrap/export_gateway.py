@@ -20,7 +20,8 @@ from mcp_servers.git.repository import Repository
 _HEAD = """\
 # Resources of the agentgateway project (agentgateway.dev/v1alpha1), from main at {commit}.
 # Not said there, and so kept to the company's own gateway: quarantine of changed definitions, grants that depend on arguments,
-# limits of one member and tool, the ledger. Programs (stdio) and the kernel's own servers have no address in a cluster.
+# limits of one member and tool, what `servers` grants beside tools, the ledger. Programs (stdio) and the kernel's own servers have
+# no address in a cluster.
 """
 
 

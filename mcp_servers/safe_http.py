@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +36,35 @@ class Answer:
     body: bytes
 
 
+class Opened:
+    """An answer whose body is still to come, piece by piece."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self.status, self.headers, self.content_type = answer.status, answer.headers, _kind(answer)
+        self._content = answer.content
+
+    async def next(self) -> bytes:
+        """What has come, as soon as something has; empty at the end. Raises `HttpFailed` where it breaks off."""
+        try:
+            return await self._content.readany()
+        except aiohttp.ClientError as error:
+            raise HttpFailed(f"it broke off ({type(error).__name__})") from error
+
+    async def whole(self, max_bytes: int) -> bytes:
+        """All of it. Raises `HttpFailed`."""
+        try:
+            return await _read(self._content, max_bytes, None)
+        except aiohttp.ClientError as error:
+            raise HttpFailed(f"it broke off ({type(error).__name__})") from error
+
+
 class SafeHttp:
     """One pool of connections. `own_networks` is read at every new connection: the law may change while it lives."""
 
     def __init__(self, own_networks: Callable[[], Sequence[str]], resolve: Resolve | None = None) -> None:
         self._resolver = _JudgingResolver(own_networks, resolve or _ask_the_system)
         self._session: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
         self._own_networks = own_networks
 
     async def request(
@@ -56,34 +80,45 @@ class SafeHttp:
         until: Callable[[bytes], bool] | None = None,
     ) -> Answer:
         """The answer, whole. `until` may end an event stream early. Raises `HttpFailed`, `AddressRefused`, `TimeoutError`."""
-        session = self._open()
         limits = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_SECONDS)
-        try:
+        with _failures():
             self._check_literal(url)
-            async with session.request(
+            async with self._open().request(
                 method, url, headers=headers, data=body, params=params, timeout=limits, allow_redirects=False
             ) as answer:
-                if 300 <= answer.status < 400:
-                    raise HttpFailed(f"it answered with a redirect ({answer.status}), which is not followed")
-                kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                _not_elsewhere(answer)
+                kind = _kind(answer)
                 stream = until if kind == "text/event-stream" else None
                 content = await _read(answer.content, max_bytes, stream)
                 return Answer(answer.status, kind, answer.headers, content)
-        except aiohttp.ClientConnectorDNSError as error:
-            if isinstance(error.os_error, _Judged):
-                raise error.os_error.refused from error
-            raise HttpFailed("its name cannot be resolved") from error
-        except AddressRefused:
-            raise
-        except aiohttp.ClientError as error:
-            raise HttpFailed(f"it could not be reached or broke off ({type(error).__name__})") from error
-        except ValueError as error:
-            raise HttpFailed("its address or a header is not usable") from error
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, seconds: float
+    ) -> AsyncGenerator[Opened]:
+        """The answer as soon as its head has come, which may take `seconds`; open until the block ends. Raises as `request` does.
+
+        In a pool of its own: streams stay open, and would keep all others from their server.
+        """
+        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
+        with _failures():
+            self._check_literal(url)
+            async with asyncio.timeout(seconds):
+                answer = await self._open_streams().request(
+                    method, url, headers=headers, data=body, timeout=limits, allow_redirects=False
+                )
+        try:
+            with _failures():
+                _not_elsewhere(answer)
+            yield Opened(answer)
+        finally:
+            answer.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._streams):
+            if session is not None:
+                await session.close()
+        self._session = self._streams = None
 
     def _check_literal(self, url: str) -> None:
         """An address in place of a name is never resolved, so it is judged here."""
@@ -93,17 +128,51 @@ class SafeHttp:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(
-                resolver=self._resolver,
-                use_dns_cache=False,
-                ssl=ssl.create_default_context(),
-                limit=64,
-                limit_per_host=16,
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
-            )
+            self._session = self._pool(64, 16)
         return self._session
+
+    def _open_streams(self) -> aiohttp.ClientSession:
+        if self._streams is None or self._streams.closed:
+            self._streams = self._pool(0, 0)
+        return self._streams
+
+    def _pool(self, limit: int, limit_per_host: int) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=self._resolver,
+            use_dns_cache=False,
+            ssl=ssl.create_default_context(),
+            limit=limit,
+            limit_per_host=limit_per_host,
+        )
+        return aiohttp.ClientSession(
+            connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
+        )
+
+
+@contextmanager
+def _failures() -> Generator[None]:
+    """What the client library raises, as `HttpFailed` or `AddressRefused`."""
+    try:
+        yield
+    except aiohttp.ClientConnectorDNSError as error:
+        if isinstance(error.os_error, _Judged):
+            raise error.os_error.refused from error
+        raise HttpFailed("its name cannot be resolved") from error
+    except AddressRefused:
+        raise
+    except aiohttp.ClientError as error:
+        raise HttpFailed(f"it could not be reached or broke off ({type(error).__name__})") from error
+    except ValueError as error:
+        raise HttpFailed("its address or a header is not usable") from error
+
+
+def _not_elsewhere(answer: aiohttp.ClientResponse) -> None:
+    if 300 <= answer.status < 400:
+        raise HttpFailed(f"it answered with a redirect ({answer.status}), which is not followed")
+
+
+def _kind(answer: aiohttp.ClientResponse) -> str:
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 class _Judged(OSError):

@@ -1,4 +1,5 @@
-"""`access.yaml`: which member of which team may call which tool, with which arguments, how often; and which networks are ours.
+"""`access.yaml`: which member of which team may call which tool, with which arguments, how often; what else it may use of a server;
+and which networks are ours.
 
 What is not granted is refused.
 """
@@ -8,12 +9,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from policies.facts import Frozen
 from policies.patterns import Pattern, matches
+from policies.server_use import ServerUse
 
 _NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _WORD = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"
@@ -28,6 +30,10 @@ ProgramName = Annotated[str, StringConstraints(pattern=rf"^{_NAME}$", max_length
 ArgumentName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*){0,5}$", max_length=120)
 ]
+
+
+#: What a server may send or ask of a member beside the answers to its requests.
+Feature = Literal["sampling", "elicitation", "roots", "logging"]
 
 
 def _network(text: str) -> str:
@@ -74,10 +80,27 @@ class CallRate(Frozen):
     calls_per_minute: Annotated[int, Field(ge=0, le=100_000, strict=True)]
 
 
+class ServerGrant(Frozen):
+    """Lets the members named by `to` use, at /mcp/<server>, more of a server than its tools. What is not written is not granted."""
+
+    to: Grantee
+    server: Annotated[str, StringConstraints(pattern=rf"^{_WORD}$", max_length=40)]
+    #: Only the manager among those members.
+    managers_only: bool = False
+    #: Patterns for the whole address of a resource, and for the whole name of a prompt.
+    resources: tuple[Pattern, ...] = Field(default=(), max_length=20)
+    prompts: tuple[Pattern, ...] = Field(default=(), max_length=20)
+    #: What the server may send or ask: a completion of the member's model (sampling), an answer of the member's person
+    #: (elicitation), the member's folders (roots); lines of its log (logging).
+    allow: tuple[Feature, ...] = ()
+
+
 class Access(Frozen):
     """All grants. Pure: the gateway says who is asking, this says whether they may."""
 
     grants: tuple[Grant, ...]
+    #: What of a server beside its tools.
+    servers: tuple[ServerGrant, ...] = ()
     #: How often one member may call one tool, where no line of `rates` speaks of it. Absent: no limit.
     calls_per_minute: Annotated[int, Field(ge=0, le=100_000, strict=True)] | None = None
     #: The first line that speaks of a member and tool counts.
@@ -108,6 +131,25 @@ class Access(Frozen):
         """The names of the arguments on which a grant depends, for the refusal's sentence."""
         covering = [grant for grant in self.grants if grant.covers(team, member, tool, manager)]
         return tuple(sorted({name for grant in covering for name in grant.arguments}))
+
+    def use_of(self, team: str, member: str, server: str, *, manager: bool = False) -> ServerUse:
+        """What of the server, beside its tools, is granted: all lines that speak of this member, together."""
+        lines = [
+            line
+            for line in self.servers
+            if line.server == server and (manager or not line.managers_only) and _names(line.to, team, member)
+        ]
+        return ServerUse(
+            tools=any(
+                (manager or not grant.managers_only)
+                and _names(grant.to, team, member)
+                and any(tool.startswith(f"{server}__") for tool in grant.tools)
+                for grant in self.grants
+            ),
+            resources=tuple(pattern for line in lines for pattern in line.resources),
+            prompts=tuple(pattern for line in lines for pattern in line.prompts),
+            features=frozenset(feature for line in lines for feature in line.allow),
+        )
 
     def rate(self, team: str, member: str, tool: str) -> int | None:
         """Calls in any 60 seconds; None: no limit."""

@@ -21,6 +21,9 @@ from mcp_servers.gateway.mcp_api import mcp_router
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.openai_api import openai_router
+from mcp_servers.gateway.pass_through import pass_through_router
+from mcp_servers.gateway.pass_through_calls import PassThrough
+from mcp_servers.gateway.pass_through_stream import Patience
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.recalled import recall
 from mcp_servers.gateway.tool_calls import ToolCalls, note_quarantine
@@ -63,6 +66,8 @@ class GatewayParts:
     #: Sees every call; and what refuses new model calls when there are too many.
     observer: Observer = field(default_factory=Nobody)
     load: LoadGate = field(default_factory=LoadGate)
+    #: How long what may take in a session with one tool server.
+    patience: Patience = field(default_factory=Patience)
     #: Where calls wait for their turn.
     queue: Queue = field(default_factory=Queue)
 
@@ -77,6 +82,7 @@ class Gateway:
     client: httpx.AsyncClient
     upstreams: Upstreams
     relay: Relay
+    through: PassThrough
 
     def stop(self) -> None:
         """Sends away whoever waits for a turn, each with an answer. For any thread; called before the server stops."""
@@ -86,6 +92,7 @@ class Gateway:
         """Ends all connections to providers and teams."""
         self.stop()
         await self.relay.close()
+        await self.through.close()
         await self.models.close()
         await self.client.aclose()
         await self.upstreams.close()
@@ -122,6 +129,8 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     with parts.database.read() as session:
         recall(session, calls.rates, door.till.loops, door.till.circuits, parts.models_law().circuit, parts.clock())
     router.include_router(mcp_router(door, upstreams, calls))
+    through = PassThrough(door, upstreams, calls, parts.patience)
+    router.include_router(pass_through_router(through))
     relay = Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))
     router.include_router(a2a_router(relay))
-    return Gateway(router, door, models, client, upstreams, relay)
+    return Gateway(router, door, models, client, upstreams, relay, through)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.refusals import Refused
+from policies.server_use import EVERYTHING, ServerUse
 
 DEFAULT_MODEL = "default"
 
@@ -20,6 +21,7 @@ class Access(Protocol):
         self, team: str, member: str, tool: str, arguments: Mapping[str, Any], *, manager: bool = False
     ) -> bool: ...
     def wanted_arguments(self, team: str, member: str, tool: str, *, manager: bool = False) -> tuple[str, ...]: ...
+    def use_of(self, team: str, member: str, server: str, *, manager: bool = False) -> ServerUse: ...
     def rate(self, team: str, member: str, tool: str) -> int | None: ...
     @property
     def named_in_team(self) -> bool: ...
@@ -49,6 +51,12 @@ class Grants:
 
     def _named(self, access: Access, caller: Caller, tool: str) -> bool:
         return access.named_in_team and tool in self.named_tools(caller.team, caller.member)
+
+    def use_of(self, caller: Caller, server: str) -> ServerUse:
+        """What the caller may use of a server beside calling its tools: a person and the kernel everything."""
+        if caller.kind != "member":
+            return EVERYTHING
+        return self.access().use_of(caller.team, caller.member, server, manager=caller.manager)
 
     def models(self, caller: Caller) -> Collection[str]:
         """The names a member may use."""

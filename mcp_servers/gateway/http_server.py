@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -11,9 +12,9 @@ from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
 
 from mcp_servers.addresses import AddressRefused
 from mcp_servers.gateway.rpc_server import RpcServer, UpstreamFailed, answer_to, greeting, question
-from mcp_servers.safe_http import Answer, HttpFailed, SafeHttp
+from mcp_servers.safe_http import Answer, HttpFailed, Opened, SafeHttp
 
-_SESSION = "Mcp-Session-Id"
+SESSION = "Mcp-Session-Id"
 
 
 class HttpServer(RpcServer):
@@ -39,10 +40,23 @@ class HttpServer(RpcServer):
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         held = await self._session()
         answer, call_id = await self._send(method, params, held)
-        if answer.status == 404 and _SESSION in held:
+        if answer.status == 404 and SESSION in held:
             self._held = None
             answer, call_id = await self._send(method, params, await self._session())
         return _result(answer, call_id)
+
+    @asynccontextmanager
+    async def exchange(self, method: str, headers: Mapping[str, str], body: bytes | None) -> AsyncGenerator[Opened]:
+        """One HTTP request of somebody else's session, with the credentials added; its answer may be a stream. Raises `UpstreamFailed`.
+
+        `TimeoutError`: its answer did not begin in time.
+        """
+        sent = {**headers, **self._headers()}
+        try:
+            async with self._http.stream(method, self.url, headers=sent, body=body, seconds=self._timeout) as opened:
+                yield opened
+        except (HttpFailed, AddressRefused) as error:
+            raise UpstreamFailed(str(error)) from error
 
     async def close(self) -> None:
         """The pool is the gateway's; a session that nobody uses ends by itself."""
@@ -57,14 +71,20 @@ class HttpServer(RpcServer):
                 self._held = await self._opened()
             return self._held
 
-    async def _opened(self) -> dict[str, str]:
-        answer, call_id = await self._send("initialize", greeting(), {})
-        agreed = str(_result(answer, call_id).get("protocolVersion"))
+    async def greet(self, said: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, str]]:
+        """`initialize`: what the server answers, and the headers of the session that it opened. Raises as `ask` does."""
+        answer, call_id = await self._send("initialize", said, {})
+        result = _result(answer, call_id)
+        agreed = str(result.get("protocolVersion"))
         if agreed not in SUPPORTED_PROTOCOL_VERSIONS:
             raise UpstreamFailed("it speaks a version of MCP that is not known here")
         held = {"MCP-Protocol-Version": agreed}
-        if session := answer.headers.get(_SESSION):
-            held[_SESSION] = session
+        if session := answer.headers.get(SESSION):
+            held[SESSION] = session
+        return result, held
+
+    async def _opened(self) -> dict[str, str]:
+        _, held = await self.greet(greeting())
         await self._post(question(None, "notifications/initialized", {}), held)
         return held
 

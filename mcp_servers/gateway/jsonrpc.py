@@ -47,6 +47,11 @@ class RpcError(Exception):
 
 def parse(body: bytes) -> Call:
     """The call in a body. Raises `RpcError`."""
+    return call_of(decode(body))
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The message in a body, whatever it is. Raises `RpcError`."""
     try:
         given = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -55,7 +60,11 @@ def parse(body: bytes) -> Call:
         raise RpcError(INVALID_REQUEST, "Batches are not supported; send one request at a time.")
     if not isinstance(given, dict):
         raise RpcError(INVALID_REQUEST, "A JSON-RPC request is an object.")
-    message = cast("dict[str, Any]", given)
+    return cast("dict[str, Any]", given)
+
+
+def call_of(message: dict[str, Any]) -> Call:
+    """The message as a call. Raises `RpcError`."""
     call_id, method, params = message.get("id"), message.get("method"), message.get("params")
     if isinstance(call_id, bool) or not isinstance(call_id, str | int | None):
         raise RpcError(INVALID_REQUEST, "id must be a string or an integer.")
@@ -81,9 +90,9 @@ def error(call_id: str | int | None, code: int, message: str, status: int = 200,
     return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": body}, status)
 
 
-def refusal(call_id: str | int | None, refused: Refused) -> JSONResponse:
+def refusal(call_id: str | int | None, refused: Refused, status: int = 200) -> JSONResponse:
     """A refusal as an answer."""
-    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": refusal_object(refused)})
+    return JSONResponse({"jsonrpc": "2.0", "id": call_id, "error": refusal_object(refused)}, status)
 
 
 def refusal_object(refused: Refused) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def mcp_router(door: Door, upstreams: Upstreams, calls: ToolCalls) -> APIRouter:
             caller = await door.identify(request.headers.get("authorization"))
         except Refused as refused:
             return jsonrpc.unauthenticated(refused)
-        if wrong := _wrong_headers(request):
+        if wrong := wrong_headers(request):
             return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
         try:
             call = jsonrpc.parse(await request.body())
@@ -56,7 +56,7 @@ def mcp_router(door: Door, upstreams: Upstreams, calls: ToolCalls) -> APIRouter:
             return jsonrpc.error(error.call_id, error.code, error.message, 400)
         if call.notification:
             return Response(status_code=202)
-        return await _answer(door, upstreams, calls, caller, call, _said(request))
+        return await _answer(door, upstreams, calls, caller, call, said(request))
 
     @router.api_route("/mcp", methods=["GET", "DELETE", "PUT", "PATCH"])
     @router.api_route("/mcp/", methods=["GET", "DELETE", "PUT", "PATCH"])
@@ -66,7 +66,7 @@ def mcp_router(door: Door, upstreams: Upstreams, calls: ToolCalls) -> APIRouter:
     return router
 
 
-def _wrong_headers(request: Request) -> tuple[int, str] | None:
+def wrong_headers(request: Request) -> tuple[int, str] | None:
     content = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content != "application/json":
         return 415, "Send the request as application/json."
@@ -79,7 +79,7 @@ def _wrong_headers(request: Request) -> tuple[int, str] | None:
     return None
 
 
-def _said(request: Request) -> tuple[str, int]:
+def said(request: Request) -> tuple[str, int]:
     """The run a call belongs to, and for how many seconds it may wait for its turn: all that headers say."""
     run, wait = request.headers.get("x-elf-run", "none"), request.headers.get("x-elf-wait", "0")
     return run if _RUN.fullmatch(run) else "none", int(wait) if _WAIT.fullmatch(wait) else 0
@@ -94,7 +94,7 @@ async def _answer(
         if call.method == "tools/list":
             return jsonrpc.result(call, await _list_tools(door, upstreams, caller))
         if call.method == "initialize":
-            return jsonrpc.result(call, _initialize(call))
+            return jsonrpc.result(call, initialize(call))
         if call.method == "ping":
             return jsonrpc.result(call, {})
     except Refused as refused:
@@ -106,9 +106,9 @@ async def _answer(
     return jsonrpc.error(call.id, jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.")
 
 
-def _initialize(call: Call) -> dict[str, Any]:
+def initialize(call: Call) -> dict[str, Any]:
     asked = str(InitializeRequestParams.model_validate(call.params).protocolVersion)
-    return _wire(
+    return wire(
         InitializeResult(
             protocolVersion=asked if asked in SUPPORTED_PROTOCOL_VERSIONS else LATEST_PROTOCOL_VERSION,
             capabilities=ServerCapabilities(tools=ToolsCapability(listChanged=False)),
@@ -121,7 +121,7 @@ async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[
     """What the caller may call. Servers that did not answer are named in `_meta`."""
     tools, missing = await upstreams.list_tools()
     allowed = [tool for tool in tools if door.grants.may_call(caller, tool.name)]
-    listed = _wire(ListToolsResult(tools=allowed))
+    listed = wire(ListToolsResult(tools=allowed))
     return listed | {"_meta": {"elf/unavailable": missing}} if missing else listed
 
 
@@ -130,5 +130,5 @@ async def _call_tool(calls: ToolCalls, caller: Caller, call: Call, said: tuple[s
     return await calls.call(caller, params.name, params.arguments or {}, *said)
 
 
-def _wire(model: BaseModel) -> dict[str, Any]:
+def wire(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -83,13 +83,7 @@ def greeting() -> dict[str, Any]:
 
 def answer_to(call_id: int, message: bytes) -> Mapping[str, Any] | None:
     """The result in a message; None if it answers something else. Raises as `RpcServer.ask` does."""
-    try:
-        given = from_json(message, allow_inf_nan=False)
-    except ValueError as error:
-        raise UpstreamFailed("its answer is no JSON") from error
-    if not isinstance(given, dict):
-        raise UpstreamFailed("its answer is no JSON-RPC message")
-    found = cast("dict[str, Any]", given)
+    found = message_in(message)
     if found.get("id") != call_id or "method" in found:
         return None
     if isinstance(fault := found.get("error"), dict):
@@ -98,6 +92,17 @@ def answer_to(call_id: int, message: bytes) -> Mapping[str, Any] | None:
     if not isinstance(result, dict):
         raise UpstreamFailed("its answer has no result")
     return cast("dict[str, Any]", result)
+
+
+def message_in(data: bytes) -> dict[str, Any]:
+    """The JSON-RPC message that a server sent. Raises `UpstreamFailed`."""
+    try:
+        given = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise UpstreamFailed("its answer is no JSON") from error
+    if not isinstance(given, dict):
+        raise UpstreamFailed("its answer is no JSON-RPC message")
+    return cast("dict[str, Any]", given)
 
 
 def _tools(listed: list[object]) -> list[Tool]:

@@ -19,7 +19,7 @@ from mcp_servers.gateway.upstreams import Upstreams, dump
 from mcp_servers.monitor.observer import ToolCall, ToolEnd
 from mcp_servers.resilience.queue import Bounds, NotYet, SentAway
 
-_TOOL = re.compile(r"[a-z][a-z0-9_]{0,39}__[a-z][a-z0-9_]{0,63}")
+TOOL = re.compile(r"[a-z][a-z0-9_]{0,39}__[a-z][a-z0-9_]{0,63}")
 GATEWAY = Caller("kernel", "gateway", manager=True, deployment_id=None, kind="kernel")
 
 
@@ -46,7 +46,7 @@ class ToolCalls:
         `wait`: seconds it may wait for its rate to open instead of being refused.
         """
         detail = {"arguments_sha256": sha256(to_json(arguments)), "run": run}
-        if not _TOOL.fullmatch(name):
+        if not TOOL.fullmatch(name):
             # Written down by its hash: what is no name is nobody's to read, in no ledger and on no screen.
             why = (
                 "A tool's name is <server>__<tool>, in lower-case letters, digits and underscores; tools/list has them."
@@ -55,7 +55,7 @@ class ToolCalls:
             await self._door.record(caller, "tool.call", "no name of a tool", "refused", detail)
             raise Refused("bad_request", why)
         try:
-            await self._decide(caller, name, arguments, wait)
+            await self.decide(caller, name, arguments, wait)
         except Refused as refused:
             await self._door.record(caller, "tool.call", name, "refused", detail | {"why": refused.message})
             self._door.till.observer.refused("tool", refused.code)
@@ -77,7 +77,7 @@ class ToolCalls:
             with anyio.CancelScope(shield=True):
                 await self._door.record(caller, "tool.result", name, outcome, ended)
 
-    async def _decide(self, caller: Caller, name: str, arguments: Mapping[str, Any], wait: float) -> None:
+    async def decide(self, caller: Caller, name: str, arguments: Mapping[str, Any], wait: float) -> None:
         """Raises `Refused`. The rate is taken last: what is refused anyway uses up nothing."""
         self._door.grants.check_tool(caller, name, arguments)
         if caller.kind == "member":

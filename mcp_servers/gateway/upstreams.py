@@ -113,14 +113,7 @@ class Upstreams:
 
     async def call(self, name: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
         """The tool's result; an `isError` result if it failed, took too long, or gave too much. `Refused`: no such tool."""
-        server_name, _, tool = name.partition("__")
-        one = (await self._all()).get(server_name)
-        if one is None:
-            raise Refused("not_found", f"There is no tool {name[:80]!r}; tools/list shows those you may call.")
-        if one.terms.definitions is not None or one.compared is None:
-            await self._ensure_admitted(one, name, tool)
-        elif tool in one.compared.quarantined:
-            raise _quarantined(name, one.compared.quarantined[tool])
+        one, tool = await self.admitted(name), name.partition("__")[2]
         try:
             with anyio.fail_after(one.terms.call_seconds):
                 result = await one.server.call_tool(tool, arguments, caller)
@@ -129,14 +122,40 @@ class Upstreams:
                 f"{name} did not finish in {one.terms.call_seconds:g} s; try again later, or ask for less."
             )
         except ToolRefused as error:
-            return self._cleaned(error_result(f"{name} was refused by its server: {error}"), one.terms)
+            return cleaned(error_result(f"{name} was refused by its server: {error}"), one.terms)
         except UpstreamFailed as error:
             return error_result(f"{name} failed: {error}. Its server is at fault; try again later.")
         except Exception as error:
             # A server's fault is the tool's result, not the gateway's end; what it was stands in the log.
             log.exception("the tool %s ended in an error that nobody foresaw", name)
             return error_result(f"{name} failed: {type(error).__name__}. Its server is at fault; try again later.")
-        return self._cleaned(result, one.terms)
+        return cleaned(result, one.terms)
+
+    async def admitted(self, name: str) -> Served:
+        """The server of a tool that may be called now: `<server>__<tool>` is what was admitted. Raises `Refused`."""
+        server_name, _, tool = name.partition("__")
+        one = await self.one(server_name)
+        if one is None:
+            raise Refused("not_found", f"There is no tool {name[:80]!r}; tools/list shows those you may call.")
+        if one.terms.definitions is not None or one.compared is None:
+            await self._ensure_admitted(one, name, tool)
+        elif tool in one.compared.quarantined:
+            raise _quarantined(name, one.compared.quarantined[tool])
+        return one
+
+    async def one(self, server: str) -> Served | None:
+        """The server of that name, as main admits it now."""
+        return (await self._all()).get(server)
+
+    async def list_one(self, server: str) -> list[Tool]:
+        """The tools of one server that may be served, with their own names. Raises `Refused`."""
+        one = await self.one(server)
+        if one is None:
+            raise Refused("not_found", f"There is no tool server {server[:60]!r}.")
+        await self._check(one)
+        if one.compared is None or one.problem is not None:
+            raise Refused("upstream_failed", f"The tool server {server} {one.problem}. Try again later.")
+        return list(one.compared.served)
 
     async def close(self) -> None:
         """Ends the catalogue's connections and programs."""
@@ -209,14 +228,16 @@ class Upstreams:
                 one.told.add(key)
                 await self._on_quarantine(one.server.name, found)
 
-    def _cleaned(self, result: CallToolResult, terms: Terms) -> CallToolResult:
-        size = len(dump(result))
-        if size > terms.max_result_bytes:
-            return error_result(f"It gave {size} bytes; {terms.max_result_bytes} are allowed. Ask for less at a time.")
-        if secrets := terms.secrets():
-            redacted = redact(result.model_dump(mode="json", by_alias=True, exclude_none=True), secrets)
-            result = CallToolResult.model_validate(redacted)
-        return result.model_copy(update={"meta": UNTRUSTED})
+
+def cleaned(result: CallToolResult, terms: Terms) -> CallToolResult:
+    """What goes on of a tool's result: within its size, without the server's secrets, marked untrusted."""
+    size = len(dump(result))
+    if size > terms.max_result_bytes:
+        return error_result(f"It gave {size} bytes; {terms.max_result_bytes} are allowed. Ask for less at a time.")
+    if secrets := terms.secrets():
+        redacted = redact(result.model_dump(mode="json", by_alias=True, exclude_none=True), secrets)
+        result = CallToolResult.model_validate(redacted)
+    return result.model_copy(update={"meta": UNTRUSTED})
 
 
 def error_result(message: str) -> CallToolResult:

@@ -30,7 +30,7 @@ from memory import ledger
 from memory.migrate import upgrade
 from memory.session import Database
 from memory.tables import AuditRow
-from policies.access import Access, Grant
+from policies.access import Access, Grant, ServerGrant
 from policies.budgets import Budgets
 from policies.models import ModelsLaw
 from tests.doubles.serving import free_port, serving
@@ -50,6 +50,7 @@ class World:
         Grant(to="marketing-team/*", tools=("desk__whoami", "desk__fail", "desk__much")),
         Grant(to="devops/*", tools=("desk__*", "dead__*")),
     )
+    servers: tuple[ServerGrant, ...] = ()
     calls_per_minute: int | None = None
     budgets: Budgets = field(default_factory=lambda: Budgets.model_validate({"team_usd_day": 10}))
     models_law: ModelsLaw = field(default_factory=ModelsLaw)
@@ -142,7 +143,7 @@ def office(
         GatewayParts(
             database=database,
             identity=identity,
-            access=lambda: Access(grants=world.grants, calls_per_minute=world.calls_per_minute),
+            access=lambda: Access(grants=world.grants, servers=world.servers, calls_per_minute=world.calls_per_minute),
             budgets=lambda: world.budgets,
             models_law=lambda: world.models_law,
             models_of=lambda team, member: world.models.get(f"{team}/{member}", set()),
