@@ -143,11 +143,11 @@ def list_deliveries(visit: Administering, hook: int, per_page: int = 30, cursor:
             "SELECT * FROM deliveries WHERE hook = ? AND delivered_at IS NOT NULL AND id < ? ORDER BY id DESC LIMIT ?",
             (hook, below, size + 1),
         ).fetchall()
-    shown = rows[:size]
-    more = f'<{visit.url}/hooks/{hook}/deliveries?per_page={size}&cursor={shown[-1]["id"]}>; rel="next"'
-    return JSONResponse(
-        [_delivery(row) for row in shown], headers={"Link": more} if len(rows) > size else {}
-    )  # fmt: skip
+    headers: dict[str, str] = {}
+    if len(rows) > size:
+        after = rows[size - 1]["id"]
+        headers["Link"] = f'<{visit.url}/hooks/{hook}/deliveries?per_page={size}&cursor={after}>; rel="next"'
+    return JSONResponse([_delivery(row) for row in rows[:size]], headers=headers)
 
 
 @router.get("/{hook}/deliveries/{delivery}")

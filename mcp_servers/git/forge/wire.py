@@ -189,7 +189,7 @@ def content(visit: Visit, entry: Entry, data: bytes | None, ref: str = "main") -
         "url": url,
         "html_url": html,
         "git_url": git,
-        "download_url": None,
+        "download_url": None if kind == "dir" else f"{visit.html_url}/raw/{quote(ref)}/{path}",
         "_links": {"self": url, "git": git, "html": html},
     }
     if data is not None:
