@@ -58,7 +58,8 @@ class Courier:
     def _run(self) -> None:
         while self._more():
             try:
-                asyncio.run(self.deliver())
+                if self._waiting():
+                    asyncio.run(self.deliver())
             except Exception:
                 # The next event, or the next start, tries again: what was not delivered is still in the outbox.
                 log.exception("webhooks could not be delivered this time")
@@ -121,6 +122,10 @@ async def _post(http: SafeHttp, url: str, headers: dict[str, str], body: bytes) 
         return Outcome(0, "timed out", {}, f"no answer within {TIMEOUT_SECONDS:g} s")
     except (HttpFailed, AddressRefused) as error:
         return Outcome(0, "failed to connect to host", {}, str(error))
+    except Exception as error:
+        # Whatever it was, it is this delivery's outcome: the ones behind it must not wait for ever.
+        log.exception("a webhook could not be called")
+        return Outcome(0, "failed to connect to host", {}, type(error).__name__)
     status = "OK" if 200 <= answer.status < 300 else f"Invalid HTTP Response: {answer.status}"
     text = answer.body.decode("utf-8", "replace")[: hooks.ANSWER_KEPT]
     return Outcome(answer.status, status, dict(answer.headers), text)
