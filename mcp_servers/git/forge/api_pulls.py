@@ -211,7 +211,7 @@ def _review(visit: Visit, number: int, review: int) -> Row:
 def _tell_of_review(visit: Visit, connection: Connection, action: str, row: Row, pull: Pull) -> None:
     events.tell(
         visit, connection, "pull_request_review", action=action,
-        review=lambda: wire_pulls.review(visit, row, pull), pull_request=lambda: wire_pulls.pull(visit, pull),
+        review=lambda: wire_pulls.told_review(visit, row, pull), pull_request=lambda: wire_pulls.pull(visit, pull),
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def create_forge(
     for router in ROUTERS:
         api.include_router(router)
     errors.install(api)
+    api.add_middleware(AlwaysJson)
     api.add_middleware(BodyLimit, limit=JSON_LIMIT)
     api.add_middleware(Conditional)
     api.add_middleware(RateLimits, site=site)
@@ -83,6 +84,19 @@ def _catch_up(site: Site) -> None:
     for owner, name, repository in site.repositories():
         if f"{owner}/{name}" in hooked:
             events.notice(Visit(site, events.stranger(), owner, name, repository))
+
+
+class AlwaysJson:
+    """Takes every body for JSON, as GitHub does: `curl -d` says it is a form."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = [item for item in scope["headers"] if item[0] != b"content-type"]
+            scope = {**scope, "headers": [*headers, (b"content-type", b"application/json")]}
+        await self.app(scope, receive, send)
 
 
 class BodyLimit:

@@ -17,8 +17,7 @@ from mcp_servers.git.forge.site import Visit
 from mcp_servers.git.forge.standing import Pull, size, standing
 from mcp_servers.git.forge.wire import Json, iso, repository, user
 from mcp_servers.git.forge.wire_pulls import pull as pull_shape
-from mcp_servers.git.forge.wire_pulls import review as review_shape
-from mcp_servers.git.forge.wire_pulls import whole_pull
+from mcp_servers.git.forge.wire_pulls import told_review, whole_pull
 from mcp_servers.git.objects import NO_SHA, Commit
 
 #: The most commits of one push that are listed.
@@ -61,7 +60,7 @@ def notice(visit: Visit) -> None:
         for row, pull in _stale_reviews(visit, connection, refs):
             connection.execute("UPDATE reviews SET state = 'DISMISSED' WHERE id = ?", (row["id"],))
             tell(
-                visit, connection, "pull_request_review", action="dismissed", review=review_shape(visit, row, pull),
+                visit, connection, "pull_request_review", action="dismissed", review=told_review(visit, row, pull),
                 pull_request=pull_shape(visit, pull),
             )  # fmt: skip
         if hooks.has_hooks(connection, visit.repo):

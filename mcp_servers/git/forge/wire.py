@@ -42,7 +42,8 @@ _EMPTY_REPOSITORY = {
     "is_template": False, "topics": [], "archived": False, "disabled": False, "private": True, "visibility": "private",
     "has_issues": False, "has_projects": False, "has_wiki": False, "has_pages": False, "has_downloads": False,
     "has_discussions": False, "forks": 0, "forks_count": 0, "stargazers_count": 0, "watchers": 0, "watchers_count": 0,
-    "size": 0, "open_issues": 0, "open_issues_count": 0, "default_branch": "main",
+    "size": 0, "open_issues": 0, "open_issues_count": 0, "default_branch": "main", "custom_properties": {},
+    "web_commit_signoff_required": False,
 }  # fmt: skip
 #: Only of a repository that is asked for itself.
 _WHOLE_REPOSITORY = {

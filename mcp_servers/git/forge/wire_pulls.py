@@ -83,8 +83,8 @@ def issue(visit: Visit, it: Pull, comments: int) -> Json:
         "events_url": f"{url}/events",
         "comments": comments,
         "pull_request": about,
-        "closed_by": None,
         "state_reason": None,
+        "reactions": _reactions(url),
     }
 
 
@@ -129,6 +129,7 @@ def comment(visit: Visit, row: Row) -> Json:
         "updated_at": row["updated_at"],
         "author_association": association(visit, row["author"]),
         "performed_via_github_app": None,
+        "reactions": _reactions(f"{visit.url}/issues/comments/{row['id']}"),
     }
 
 
@@ -149,6 +150,12 @@ def review(visit: Visit, row: Row, it: Pull) -> Json:
         "pull_request_url": at,
         "_links": {"html": {"href": html}, "pull_request": {"href": at}},
     }
+
+
+def told_review(visit: Visit, row: Row, it: Pull) -> Json:
+    """A review as webhooks have it: with its state in small letters."""
+    shape = review(visit, row, it)
+    return shape | {"state": str(shape["state"]).lower()}
 
 
 def review_state(row: Row, head: str) -> str:
@@ -173,6 +180,11 @@ def simple_status(visit: Visit, row: Row) -> Json:
         "created_at": row["created_at"],
         "updated_at": row["created_at"],
     }
+
+
+def _reactions(url: str) -> Json:
+    kinds = ("total_count", "+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
+    return {"url": f"{url}/reactions", **dict.fromkeys(kinds, 0)}
 
 
 def association(visit: Visit, login: str) -> str:

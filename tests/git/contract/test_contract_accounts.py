@@ -46,6 +46,19 @@ def test_what_does_not_exist_is_404(place: Place) -> None:
         assert (answer.status_code, answer.json()["message"]) == (404, "Not Found")
 
 
+def test_a_body_is_json_whatever_its_type_says(place: Place) -> None:
+    number = place.open_pull()["number"]
+    answer = place.client.post(
+        f"{place.api_url}/repos/{place.repo}/issues/{number}/comments",
+        content=b'{"body": "By curl -d"}',
+        headers={
+            "Authorization": f"Bearer {place.tokens['author']}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+    )
+    assert (answer.status_code, answer.json()["body"]) == (201, "By curl -d")
+
+
 def test_every_answer_says_what_is_left_of_the_hour(place: Place) -> None:
     headers = place.api("author", "GET", "/user").headers
     left = {name: int(headers[f"x-ratelimit-{name}"]) for name in ("limit", "remaining", "used", "reset")}

@@ -58,6 +58,7 @@ def test_the_way_to_github_pushes_for_real_cleans_up_and_skips_what_needs_a_seco
     }
     for name, value in given.items():
         monkeypatch.setenv(f"ELF_CONTRACT_GITHUB_{name}", value)
+    monkeypatch.delenv("ELF_CONTRACT_GITHUB_REVIEWER_TOKEN", raising=False)
     place: Place = over_http(http_client, tmp_path, None)
     made = place.open_pull()
     place.ruleset([{"type": "deletion"}])
