@@ -23,7 +23,8 @@ PATIENCE_S = 20.0
 MINUTE = timedelta(seconds=60)
 #: Where GitHub says no time, it asks for at least a minute.
 UNSAID_S = 60
-KEPT_ANSWERS, LARGEST_KEPT = 256, 500_000
+#: How many characters of answers are kept in all, the latest ones.
+KEPT = 8_000_000
 
 Answer = tuple[int, dict[str, Any], str]
 
@@ -101,10 +102,10 @@ class Courtesy:
     def _keep(self, key: str, answer: _Kept) -> None:
         with self._lock:
             self._kept.pop(key, None)
-            if len(answer.body) <= LARGEST_KEPT:
-                self._kept[key] = answer
-            while len(self._kept) > KEPT_ANSWERS:
-                self._kept.popitem(last=False)
+            self._kept[key] = answer
+            size = sum(len(kept.body) for kept in self._kept.values())
+            while size > KEPT:
+                size -= len(self._kept.popitem(last=False)[1].body)
 
     def _take_turn(self, verb: str) -> None:
         """Wait until this request may go out; `RateLimited` if that is too long."""

@@ -13,10 +13,10 @@ from mcp_servers.git.forge import events, wire
 from mcp_servers.git.forge.errors import ForgeError, not_found, rule_violated
 from mcp_servers.git.forge.protection import may_move
 from mcp_servers.git.forge.pulls import signature
-from mcp_servers.git.forge.rulesets import BY_PULL_REQUEST, of_row, push_violations
+from mcp_servers.git.forge.rule_check import hold
+from mcp_servers.git.forge.rulesets import BY_PULL_REQUEST
 from mcp_servers.git.forge.site import Visit, Visiting
 from mcp_servers.git.forge.standing import branch_ref
-from mcp_servers.git.forge.store import ruleset_rows
 from mcp_servers.git.forge.wire import Json
 from mcp_servers.git.objects import Entry, RefMoved, RefUpdate, UnknownRevision, UnsafePath, checked_path
 
@@ -54,7 +54,9 @@ def put_contents(visit: Visiting, path: str, new: NewContent) -> JSONResponse:
     tip = visit.repository.refs(ref).get(ref)
     if tip is None:
         raise ForgeError(404, f"Branch {new.branch[:100]} not found")
-    _keep_rules(visit, ref)
+    if not may_move(visit.repository, visit.identity, ref):
+        raise rule_violated(409, BY_PULL_REQUEST)
+    hold(visit, 409, ref, "update")
     old = _entry(visit, tip, _path(path))
     if old is not None and new.sha is None:
         raise ForgeError(422, 'Invalid request.\n\n"sha" wasn\'t supplied.')
@@ -75,16 +77,6 @@ def put_contents(visit: Visiting, path: str, new: NewContent) -> JSONResponse:
         "commit": wire.whole_git_commit(visit, visit.repository.log(commit, limit=1)[0]),
     }
     return JSONResponse(shape, 200 if old else 201)
-
-
-def _keep_rules(visit: Visit, ref: str) -> None:
-    """Only a branch of one's own below auto/, and not one that a ruleset closes."""
-    if not may_move(visit.repository, visit.identity, ref):
-        raise rule_violated(409, BY_PULL_REQUEST)
-    with visit.site.store.read() as connection:
-        rules = [of_row(row) for row in ruleset_rows(connection, visit.repo)]
-    if broken := push_violations(rules, visit.identity, ref, ("update",)):
-        raise rule_violated(409, *broken)
 
 
 def _path(path: str) -> str:

@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from mcp_servers.git.forge import events, store, wire_pulls
 from mcp_servers.git.forge.errors import ForgeError, invalid, not_found
 from mcp_servers.git.forge.paging import paged
+from mcp_servers.git.forge.pulls import get_row
 from mcp_servers.git.forge.site import Visit, Visiting
 from mcp_servers.git.forge.standing import standing
-from mcp_servers.git.forge.store import PullRow, Row
+from mcp_servers.git.forge.store import Row
 from mcp_servers.git.forge.wire import Json
 
 router = APIRouter(prefix="/repos/{owner}/{repo}")
@@ -98,13 +99,13 @@ def delete_label(visit: Visiting, name: str) -> Response:
 
 @router.get("/issues/{number}/labels")
 def list_labels(request: Request, visit: Visiting, number: int) -> JSONResponse:
-    labels = _pull(visit, number).labels
+    labels = get_row(visit, number).labels
     return paged(request, visit, labels, lambda name: _label_shape(visit, name), f"/issues/{number}/labels")
 
 
 @router.post("/issues/{number}/labels")
 def add_labels(visit: Visiting, number: int, names: Labels | list[str]) -> list[Json]:
-    return _put_labels(visit, number, [*_pull(visit, number).labels, *_named(names)])
+    return _put_labels(visit, number, [*get_row(visit, number).labels, *_named(names)])
 
 
 @router.put("/issues/{number}/labels")
@@ -114,7 +115,7 @@ def replace_labels(visit: Visiting, number: int, names: Labels | list[str]) -> l
 
 @router.delete("/issues/{number}/labels/{name}")
 def remove_label(visit: Visiting, number: int, name: str) -> list[Json]:
-    labels = _pull(visit, number).labels
+    labels = get_row(visit, number).labels
     if name not in labels:
         raise ForgeError(404, "Label does not exist")
     return _put_labels(visit, number, [label for label in labels if label != name])
@@ -124,14 +125,6 @@ def remove_label(visit: Visiting, number: int, name: str) -> list[Json]:
 def remove_labels(visit: Visiting, number: int) -> Response:
     _put_labels(visit, number, [])
     return Response(status_code=204)
-
-
-def _pull(visit: Visit, number: int) -> PullRow:
-    with visit.site.store.read() as connection:
-        row = store.pull_row(connection, visit.repo, number)
-    if row is None:
-        raise not_found()
-    return row
 
 
 def _label(visit: Visit, name: str) -> Row:
@@ -154,7 +147,7 @@ def _label_names(names: list[str]) -> list[str]:
 
 
 def _put_labels(visit: Visit, number: int, names: list[str]) -> list[Json]:
-    pull = _pull(visit, number)
+    pull = get_row(visit, number)
     if visit.identity.login != pull.author:
         visit.demand("merge", "review")
     with visit.site.store.write() as connection:

@@ -14,9 +14,9 @@ from mcp_servers.git.forge.errors import ForgeError, not_found, rule_violated
 from mcp_servers.git.forge.paging import paged
 from mcp_servers.git.forge.protection import AUTO_BRANCH, may_delete, may_move
 from mcp_servers.git.forge.pulls import keep_heads
-from mcp_servers.git.forge.rulesets import BY_PULL_REQUEST, SENTENCES, Action, of_row, push_violations
+from mcp_servers.git.forge.rule_check import hold
+from mcp_servers.git.forge.rulesets import BY_PULL_REQUEST, SENTENCES
 from mcp_servers.git.forge.site import SignedIn, SiteOf, Visit, Visiting
-from mcp_servers.git.forge.store import ruleset_rows
 from mcp_servers.git.forge.wire import Json
 from mcp_servers.git.objects import RefMoved, RefUpdate, UnknownRevision
 
@@ -57,7 +57,7 @@ def get_rate_limit(site: SiteOf, me: SignedIn) -> Json:
 
 @router.get("/repos/{owner}/{repo}")
 def get_repository(visit: Visiting) -> Json:
-    return wire.repository(visit, whole=True)
+    return wire.whole_repository(visit)
 
 
 @router.get("/repos/{owner}/{repo}/branches")
@@ -102,7 +102,7 @@ def create_ref(visit: Visiting, new: NewRef) -> Json:
         raise ForgeError(422, "Reference name must start with 'refs/heads/'.")
     if not AUTO_BRANCH.fullmatch(new.ref):
         raise rule_violated(422, SENTENCES["creation"])
-    _keep_rules(visit, new.ref, "creation")
+    hold(visit, 422, new.ref, "creation")
     if not _SHA.fullmatch(new.sha) or not _is_commit(visit, new.sha):
         raise ForgeError(422, "Object does not exist")
     try:
@@ -130,7 +130,7 @@ def update_ref(visit: Visiting, ref: str, new: MovedRef) -> Json:
     forward = visit.repository.is_ancestor(old, new.sha)
     if not forward and not new.force:
         raise ForgeError(422, "Update is not a fast forward")
-    _keep_rules(visit, name, "update", *(() if forward else ("non_fast_forward",)))
+    hold(visit, 422, name, "update", *(() if forward else ("non_fast_forward",)))
     try:
         visit.repository.update_refs([RefUpdate(name, new.sha, old)], login=visit.identity.login)
     except RefMoved as error:
@@ -149,7 +149,7 @@ def delete_ref(visit: Visiting, ref: str) -> Response:
         raise ForgeError(422, "Reference does not exist")
     if not may_delete(visit.repository, visit.identity, name):
         raise rule_violated(422, SENTENCES["deletion"])
-    _keep_rules(visit, name, "deletion")
+    hold(visit, 422, name, "deletion")
     keep_heads(visit, name.removeprefix("refs/heads/"))
     try:
         visit.repository.update_ref(name, None, sha)
@@ -179,13 +179,6 @@ def get_commit(visit: Visiting, ref: str) -> Json:
         return wire.commit(visit, visit.repository.log(visit.repository.resolve(ref), limit=1)[0])
     except UnknownRevision as error:
         raise ForgeError(422, f"No commit found for SHA: {ref[:100]}") from error
-
-
-def _keep_rules(visit: Visit, ref: str, *actions: Action) -> None:
-    with visit.site.store.read() as connection:
-        rules = [of_row(row) for row in ruleset_rows(connection, visit.repo)]
-    if broken := push_violations(rules, visit.identity, ref, actions):
-        raise rule_violated(422, *broken)
 
 
 def _ref_sha(visit: Visit, name: str) -> str | None:

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from mcp_servers.git.forge import events, store, wire_pulls
 from mcp_servers.git.forge.errors import forbidden, invalid, not_found
 from mcp_servers.git.forge.paging import paged
-from mcp_servers.git.forge.pulls import BODY_LIMIT, get_pull
+from mcp_servers.git.forge.pulls import BODY_LIMIT, get_pull, get_row
 from mcp_servers.git.forge.site import Visit, Visiting
-from mcp_servers.git.forge.store import PullRow, Row
+from mcp_servers.git.forge.store import Row
 from mcp_servers.git.forge.wire import Json
 
 router = APIRouter(prefix="/repos/{owner}/{repo}")
@@ -25,7 +25,7 @@ class Body(BaseModel):
 
 @router.get("/issues/{number}/comments")
 def list_comments(request: Request, visit: Visiting, number: int) -> JSONResponse:
-    _pull(visit, number)
+    get_row(visit, number)
     with visit.site.store.read() as connection:
         rows: list[Row] = connection.execute(
             "SELECT * FROM comments WHERE repo = ? AND number = ? ORDER BY id", (visit.repo, number)
@@ -36,7 +36,7 @@ def list_comments(request: Request, visit: Visiting, number: int) -> JSONRespons
 @router.post("/issues/{number}/comments", status_code=201)
 def create_comment(visit: Visiting, number: int, new: Body) -> Json:
     visit.demand("comment")
-    _pull(visit, number)
+    get_row(visit, number)
     at = visit.site.time()
     with visit.site.store.write() as connection:
         cursor = connection.execute(
@@ -89,14 +89,6 @@ def delete_comment(visit: Visiting, comment: int) -> Response:
         connection.execute("DELETE FROM comments WHERE id = ?", (comment,))
     visit.site.courier.wake()
     return Response(status_code=204)
-
-
-def _pull(visit: Visit, number: int) -> PullRow:
-    with visit.site.store.read() as connection:
-        row = store.pull_row(connection, visit.repo, number)
-    if row is None:
-        raise not_found()
-    return row
 
 
 def _tell_of_comment(visit: Visit, connection: Connection, action: str, row: Row, **more: Json) -> None:

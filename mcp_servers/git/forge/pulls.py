@@ -14,6 +14,7 @@ from typing import Literal
 from mcp_servers.git.forge import events, rulesets, store
 from mcp_servers.git.forge.errors import ForgeError, forbidden, invalid, not_found, rule_violated
 from mcp_servers.git.forge.identity import Identity, number_of
+from mcp_servers.git.forge.rule_check import rulesets_of
 from mcp_servers.git.forge.site import Visit
 from mcp_servers.git.forge.standing import Pull, branch_ref, contains, standing
 from mcp_servers.git.forge.store import PullRow
@@ -31,12 +32,18 @@ def all_pulls(visit: Visit, *, head: str | None = None) -> list[Pull]:
     return [standing(row, refs) for row in rows]
 
 
-def get_pull(visit: Visit, number: int) -> Pull:
-    """One pull request; 404. Notices a head that reached the base by an interrupted merge."""
+def get_row(visit: Visit, number: int) -> PullRow:
+    """A pull request's words; 404."""
     with visit.site.store.read() as connection:
         row = store.pull_row(connection, visit.repo, number)
     if row is None:
         raise not_found()
+    return row
+
+
+def get_pull(visit: Visit, number: int) -> Pull:
+    """One pull request; 404. Notices a head that reached the base by an interrupted merge."""
+    row = get_row(visit, number)
     refs = visit.repository.refs("refs/")
     pull = standing(row, refs)
     return _settled(visit, pull, refs) if pull.is_open else pull
@@ -156,10 +163,10 @@ def merge_pull(
 
 def rule_violations(visit: Visit, pull: Pull, method: Method) -> list[str]:
     """What the repository's rulesets have against this merge."""
+    rules = rulesets_of(visit)
+    if not rules:
+        return []
     with visit.site.store.read() as connection:
-        rules = [rulesets.of_row(row) for row in store.ruleset_rows(connection, visit.repo)]
-        if not rules:
-            return []
         facts = _merge_facts(connection, visit.repo, pull)
     return rulesets.merge_violations(rules, visit.identity, branch_ref(pull.row.base), method, facts)
 

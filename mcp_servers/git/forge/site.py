@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
@@ -73,6 +73,8 @@ class Visit:
     owner: str
     name: str
     repository: Repository
+    #: What was worked out once in this visit and is wanted again and again.
+    memo: dict[str, Any] = field(default_factory=dict[str, Any], compare=False)
 
     @property
     def repo(self) -> str:

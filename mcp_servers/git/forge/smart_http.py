@@ -20,9 +20,9 @@ from mcp_servers.git.forge import events
 from mcp_servers.git.forge.errors import ForgeError
 from mcp_servers.git.forge.identity import Identity
 from mcp_servers.git.forge.protection import ProtectionMissing, check_hook, closures, hooks_path
-from mcp_servers.git.forge.rulesets import closed_refs, of_row
+from mcp_servers.git.forge.rule_check import rulesets_of
+from mcp_servers.git.forge.rulesets import closed_refs
 from mcp_servers.git.forge.site import Site, Visit
-from mcp_servers.git.forge.store import ruleset_rows
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -101,13 +101,11 @@ class SmartHttp:
         self, visit: Visit, scope: Mapping[str, Any], headers: Mapping[str, str]
     ) -> dict[str, str]:
         """What git is told of this request."""
-        with self.site.store.read() as connection:
-            rules = [of_row(row) for row in ruleset_rows(connection, visit.repo)]
         return {
             **_cgi(scope, headers, _path(scope), _query(scope)),
             **_settings(self.site.root, visit.repository.git_dir),
             **_who(visit.identity),
-            **closures(closed_refs(rules, visit.identity)),
+            **closures(closed_refs(rulesets_of(visit), visit.identity)),
         }
 
     def _check_push(self, identity: Identity) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -65,7 +66,13 @@ def node_id(kind: str, id_: object) -> str:
 
 
 def user(site: Site, login: str) -> Json:
-    number, url = number_of(login), f"{site.api_url}/users/{login}"
+    return _user(site.base_url, site.api_url, login)
+
+
+@lru_cache(maxsize=256)
+def _user(base_url: str, api_url: str, login: str) -> Json:
+    # Every answer names accounts, and an account is always the same. Nobody changes a shape that is made.
+    number, url = number_of(login), f"{api_url}/users/{login}"
     return {
         "login": login,
         "id": number,
@@ -73,7 +80,7 @@ def user(site: Site, login: str) -> Json:
         "avatar_url": "",
         "gravatar_id": "",
         "url": url,
-        "html_url": f"{site.base_url}/{login}",
+        "html_url": f"{base_url}/{login}",
         **{name: url + below for name, below in _USER_URLS.items()},
         "type": "Bot" if login.startswith("elf-") else "User",
         "site_admin": False,
@@ -88,7 +95,17 @@ def account(site: Site, login: str, *, own: bool) -> Json:
     return shape | ({**dict.fromkeys(counts, 0), "two_factor_authentication": True} if own else {})
 
 
-def repository(visit: Visit, *, whole: bool = False) -> Json:
+def repository(visit: Visit) -> Json:
+    if "repository" not in visit.memo:
+        visit.memo["repository"] = _repository(visit)
+    return visit.memo["repository"]
+
+
+def whole_repository(visit: Visit) -> Json:
+    return repository(visit) | _WHOLE_REPOSITORY
+
+
+def _repository(visit: Visit) -> Json:
     number, may = number_of(visit.repo), visit.identity.may
     writes, reads = bool(may & {"push_auto", "merge"}), "read" in may
     began = visit.began
@@ -105,7 +122,6 @@ def repository(visit: Visit, *, whole: bool = False) -> Json:
         **_EMPTY_REPOSITORY,
         **dict.fromkeys(("created_at", "updated_at", "pushed_at"), began),
         "permissions": {"admin": "admin" in may, "maintain": False, "push": writes, "triage": writes, "pull": reads},
-        **(_WHOLE_REPOSITORY if whole else {}),
     }
 
 
