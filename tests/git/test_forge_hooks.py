@@ -241,14 +241,17 @@ def test_a_delivery_whose_outcome_was_not_written_down_is_made_again_with_the_sa
 def test_refs_that_moved_while_nobody_looked_are_told_at_the_next_start(
     forge: Forge, loopback: Loopback, receiver: Receiver
 ) -> None:
-    hook(forge, receiver.url)
+    number = hook(forge, receiver.url)
     receiver.wait_for(1)
     head = move(forge, BRANCH, b"1")
     start_again(forge, loopback)
+    receiver.wait_for(3)
+    deliveries(forge, number, 3)
     start_again(forge, loopback)
-    got = receiver.wait_for(3)
+    forge.api("owner", "POST", f"hooks/{number}/pings")
+    got = receiver.wait_for(4)
     assert [(it.event, it.payload["sender"]["login"]) for it in got[1:]] == [
-        ("create", "elf-devops"), ("push", "elf-devops"),
+        ("create", "elf-devops"), ("push", "elf-devops"), ("ping", "owner"),
     ]  # fmt: skip
     assert got[2].payload["after"] == head
 
