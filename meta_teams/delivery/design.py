@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from meta_teams.delivery.coverage import Coverage
 from meta_teams.delivery.model_replies import Misfit, corrections, faults_of, messages, parse, tagged
-from meta_teams.delivery.seen import ServerRow
+from meta_teams.delivery.seen import PastOutcome, ServerRow
 from meta_teams.delivery.team_names import PROTECTED, unique
 from meta_teams.delivery.understand import Understanding
 from teams.messages import TeamCreationRequest
@@ -93,7 +93,9 @@ def prompt(
     covered: Coverage,
     faults: Sequence[str],
     servers: Sequence[ServerRow] = (),
+    past: Sequence[PastOutcome] = (),
 ) -> list[dict[str, str]]:
+    learned = "\n".join(_learned(one) for one in past)
     served = "\n".join(f"{tool.tool}: {tool.does}" for one in servers for tool in one.tools)
     near = (
         f"Nearest living team: {covered.extendable}; it lacks {', '.join(covered.missing)}."
@@ -115,9 +117,18 @@ def prompt(
         tagged("reason", request.business_justification),
         near,
         tagged("servers", served) if served else "",
+        tagged("outcomes", f"What became of earlier teams; do what held, and heed why others did not.\n{learned}")
+        if learned
+        else "",
         corrections(faults),
         tagged("request", request.capability_gap),
     )
+
+
+def _learned(one: PastOutcome) -> str:
+    asked = ", after a reviewer asked for changes" if one.changes_asked else ""
+    why = f": {one.why}" if one.why else ""
+    return f"{one.pattern}: {one.outcome}{asked}{why}"
 
 
 def as_data(spec: TeamSpec) -> dict[str, Any]:

@@ -15,7 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 #: A reply larger than this is nobody's spec.
 MAX_REPLY = 200_000
 _TAGS = re.compile(
-    r"<(?=\s*/?\s*(?:request|history|teams|servers|programs|skills|faults|reason|log|state|form|found)\b)",
+    r"<(?=\s*/?\s*(?:request|history|teams|servers|programs|skills|faults|reason|log|state|form|found|outcomes)\b)",
     re.IGNORECASE,
 )
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})

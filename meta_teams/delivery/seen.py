@@ -37,6 +37,16 @@ class ChangeRow(Seen):
     verdict: dict[str, Any] | None = None
 
 
+class PastOutcome(Seen):
+    """What became of an earlier proposal, from git__past_outcomes."""
+
+    pattern: str
+    outcome: str
+    #: What the person said who rejected it.
+    why: str | None = None
+    changes_asked: bool = False
+
+
 class Ending(Seen):
     """How one of a team's processes ended."""
 

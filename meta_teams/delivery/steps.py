@@ -16,10 +16,11 @@ from meta_teams.delivery.desk import Desk, ToolRefused
 from meta_teams.delivery.model_replies import Misfit, parse, visible
 from meta_teams.delivery.next_step import Facts, Step
 from meta_teams.delivery.outcomes import ask, covered, hold, refuse, report
-from meta_teams.delivery.seen import ChangeRow, Forecast, Log, Seen, TeamRow, TeamStatus
+from meta_teams.delivery.seen import ChangeRow, Forecast, Log, PastOutcome, Seen, TeamRow, TeamStatus
 from teams.messages import Incident, TeamCreationRequest
 
 QUERY, CHANGES, CHANGE = "registry__query_teams", "git__list_changes", "git__get_change"
+OUTCOMES = "git__past_outcomes"
 VALIDATE, FORECAST = "factory__validate_team_spec", "factory__forecast_team_cost"
 PROPOSE, ROLL_BACK = "git__propose_team", "git__propose_rollback"
 STATUS, LOG = "cluster__team_status", "cluster__team_log"
@@ -38,6 +39,10 @@ class _Teams(Seen):
 
 class _Changes(Seen):
     changes: tuple[ChangeRow, ...]
+
+
+class _Outcomes(Seen):
+    outcomes: tuple[PastOutcome, ...]
 
 
 class _Checked(Seen):
@@ -77,7 +82,10 @@ async def design_team(desk: Desk, facts: Facts) -> Found:
     if facts.understanding is None:
         raise AssertionError("a team is designed once the request is understood")
     member = desk.holder(VALIDATE)
-    messages = design.prompt(_request(facts), facts.understanding, facts.covered, facts.design_faults, facts.servers)
+    past = await _past_outcomes(desk)
+    messages = design.prompt(
+        _request(facts), facts.understanding, facts.covered, facts.design_faults, facts.servers, past
+    )
     reply = await desk.ask_model(member, messages, design.PURPOSE, design.Proposal)
     try:
         spec, rationale = design.read(reply, [tool.tool for one in facts.servers for tool in one.tools])
@@ -89,6 +97,15 @@ async def design_team(desk: Desk, facts: Facts) -> Found:
     roles = ", ".join(f"{one.name} ({one.role})" for one in named.members)
     desk.say(member.name, f"I propose {named.name}, {named.framework}, in {named.placement}: {roles}. {rationale}")
     return {"spec": named, "wished_name": spec.name, "rationale": rationale}
+
+
+async def _past_outcomes(desk: Desk) -> tuple[PastOutcome, ...]:
+    """What became of earlier teams. A company whose law does not grant the look designs without it."""
+    try:
+        return (await desk.use(OUTCOMES, {"kind": "new_team"}, _Outcomes)).outcomes
+    except ToolRefused as refused:
+        desk.say(desk.holder(OUTCOMES).name, f"I design without what became of earlier teams: {refused}")
+        return ()
 
 
 async def _validate(desk: Desk, spec: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "team-designer": (
         "registry__query_teams",
         "registry__get_team_composition",
+        "git__past_outcomes",
         "factory__validate_team_spec",
         "factory__render_team",
         "factory__describe_server_spec",

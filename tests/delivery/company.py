@@ -45,6 +45,8 @@ class Company:
     specs: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     gaps: list[str] = field(default_factory=list[str])
     refusal: dict[str, Any] | None = None
+    #: What became of earlier proposals; None where the law does not let the team look.
+    outcomes: list[dict[str, Any]] | None = field(default_factory=list[dict[str, Any]])
     called: list[str] = field(default_factory=list[str])
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     kill_at: int | None = None
@@ -90,6 +92,11 @@ class Company:
 
     def get_change(self, number: int) -> ToolAnswer:
         return _ok(self.changes[number - 1])
+
+    def past_outcomes(self, kind: str = "new_team", most: int = 20) -> ToolAnswer:
+        if self.outcomes is None:
+            return ToolAnswer("not granted", {"reasons": ["not granted"]}, True)
+        return _ok({"outcomes": self.outcomes})
 
     def validate_team_spec(self, spec: dict[str, Any]) -> ToolAnswer:
         try:

@@ -160,12 +160,12 @@ def test_a_header_that_names_a_tool_that_is_granted_opens_no_other(gateway: Offi
 def test_planted_hole_a_gateway_that_decides_on_the_header_runs_the_body_s_tool(
     gateway: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide = tool_calls.ToolCalls._decide  # pyright: ignore[reportPrivateUsage]
+    decide = tool_calls.ToolCalls.decide
 
     async def by_header(self: Any, caller: Caller, _name: str, arguments: Mapping[str, Any], wait: float) -> None:
         await decide(self, caller, "desk__whoami", arguments, wait)
 
-    monkeypatch.setattr(tool_calls.ToolCalls, "_decide", by_header)
+    monkeypatch.setattr(tool_calls.ToolCalls, "decide", by_header)
     assert use(gateway, "desk__secret", **{"Mcp-Name": "desk__whoami"})["result"]["content"][0]["text"] == "the secret"
 
 
@@ -185,7 +185,7 @@ def test_a_name_with_control_characters_is_an_error_and_reaches_neither_ledger_n
 def test_planted_hole_without_the_pattern_the_name_is_in_the_ledger_as_it_came(
     gateway: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tool_calls, "_TOOL", re.compile("(?s).*"))
+    monkeypatch.setattr(tool_calls, "TOOL", re.compile("(?s).*"))
     use(gateway, WIPES)
     assert "\x1b[2J" in gateway.ledger("tool.call")[0][2]
 
