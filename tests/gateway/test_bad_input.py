@@ -152,7 +152,7 @@ def test_planted_hole_without_the_limit_a_large_body_is_read_to_its_end(
 @pytest.mark.rows("F39", "F103")
 def test_a_header_that_names_a_tool_that_is_granted_opens_no_other(gateway: Office) -> None:
     said = use(gateway, "desk__secret", **{"Mcp-Name": "desk__whoami", "Mcp-Tool": "desk__whoami"})["error"]
-    assert said["data"]["reason"] == "not_allowed" and "A person can grant it" in said["message"]
+    assert said["data"]["reason"] == "not_allowed" and "no grant in policies/access.yaml" in said["message"]
     [row] = gateway.ledger("tool.call")
     assert (row[2], row[3]) == ("desk__secret", "refused"), "the row names the tool of the body"
 
