@@ -17,6 +17,8 @@ from memory.session import Database
 from tests.git.desk_world import Server, running_world, seeded, team_files
 from tests.killing.story import Life, account, live
 
+#: So many points of the story are tried in the tests, spread evenly over it.
+PARTS = 42
 _PATIENCE_S = 90
 
 
