@@ -25,9 +25,9 @@ TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
 WATCH_EVERY_S = 15.0
 #: Nothing more happens to a change in one of these states.
-_FINAL = {State.VERIFIED, State.ROLLED_BACK, State.CLOSED}
+_FINAL = {State.VERIFIED, State.ROLLED_BACK, State.CLOSED, State.SUPERSEDED}
 #: What the DevOps team knows from its own proposing.
-_BEFORE_THE_END = {State.INTENDED, State.PROPOSED, State.JUDGED, State.APPROVED}
+_BEFORE_THE_END = {State.INTENDED, State.PROPOSED, State.JUDGED, State.REFUSED, State.APPROVED}
 
 log = logging.getLogger(__name__)
 

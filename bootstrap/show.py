@@ -94,7 +94,7 @@ def changes(console: Console, found: dict[str, Any]) -> None:
         table.add_row(
             str(one["number"]),
             plain(one["title"]),
-            one["state"],
+            one["progress"].replace("_", " "),
             Text(outcome, style=_OUTCOME_STYLES.get(outcome, "")),
             plain(one["requester"] or one["author"]),
             one["created_at"][:16].replace("T", " "),
@@ -105,7 +105,7 @@ def changes(console: Console, found: dict[str, Any]) -> None:
 def change(console: Console, found: dict[str, Any]) -> None:
     console.print(Text(f"#{found['number']} ", style="bold"), plain(found["title"], "bold"), sep="")
     console.print(
-        f"state {found['state']}   branch {found['branch']}   head {found['head'][:12]}", style="dim", markup=False
+        f"{found['progress'].replace('_', ' ')}   branch {found['branch']}   head {found['head'][:12]}", style="dim", markup=False
     )
     console.print(plain(found["body"]))
     console.print()

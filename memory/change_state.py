@@ -9,8 +9,9 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from memory import decisions
 from memory.change_tables import ChangeEndRow
-from memory.changes import End, end_of, last_verdict
+from memory.changes import End, Judged, end_of, last_verdict
 from memory.tables import DeploymentRow
 
 
@@ -20,12 +21,19 @@ class State(StrEnum):
     INTENDED = "intended"
     PROPOSED = "proposed"
     JUDGED = "judged"
+    #: The gate says no, and no approval turns that into a yes.
+    REFUSED = "refused"
     APPROVED = "approved"
     MERGED = "merged"
     DEPLOYED = "deployed"
     VERIFIED = "verified"
     ROLLED_BACK = "rolled_back"
     CLOSED = "closed"
+    #: Closed because its target had come to hold all of it.
+    SUPERSEDED = "superseded"
+
+
+_OUTCOMES = {"allow": State.APPROVED, "deny": State.REFUSED}
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,15 @@ class Progress:
     deployed_at: datetime | None = None
     verified_at: datetime | None = None
     rolled_back_by: int | None = None
+    #: The latest verdict found nothing left in it.
+    empty: bool = False
 
 
 def state_of(progress: Progress) -> State:
     """The state that follows from the facts. Pure."""
     end = progress.end
     if end is not None and end.end == "closed":
-        return State.CLOSED
+        return State.SUPERSEDED if progress.empty else State.CLOSED
     if end is not None:
         if progress.rolled_back_by is not None:
             return State.ROLLED_BACK
@@ -57,7 +67,7 @@ def state_of(progress: Progress) -> State:
         return State.INTENDED
     if progress.outcome is None:
         return State.PROPOSED
-    return State.APPROVED if progress.outcome == "allow" else State.JUDGED
+    return _OUTCOMES.get(progress.outcome, State.JUDGED)
 
 
 def progress(session: Session, number: int) -> Progress:
@@ -76,7 +86,13 @@ def progress(session: Session, number: int) -> Progress:
         deployed_at=started,
         verified_at=healthy,
         rolled_back_by=_rolled_back_by(session, end) if end else None,
+        empty=end is not None and end.end == "closed" and judged is not None and _was_empty(session, judged),
     )
+
+
+def _was_empty(session: Session, judged: Judged) -> bool:
+    facts = decisions.facts_of(session, judged.facts_sha) if judged.facts_sha else None
+    return facts is not None and not facts.get("files") and facts.get("conflicts") is None
 
 
 def _deployments(session: Session, end: End) -> list[DeploymentRow]:

@@ -15,10 +15,11 @@ from memory.change_state import State
 from memory.change_tables import IntentRow, VerdictRow
 from memory.change_views import rejected_because
 
-Outcome = Literal["open", "rejected", "merged", "held", "rolled back"]
+Outcome = Literal["open", "rejected", "superseded", "merged", "held", "rolled back"]
 
 _OUTCOMES: Mapping[State, Outcome] = {
     State.CLOSED: "rejected",
+    State.SUPERSEDED: "superseded",
     State.MERGED: "merged",
     State.DEPLOYED: "merged",
     State.VERIFIED: "held",

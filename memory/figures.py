@@ -42,7 +42,7 @@ def figures(stories: Sequence[Story], healed: Sequence[tuple[datetime, datetime]
     """All figures. `healed` holds when each incident that is over was opened and closed."""
     asked = [it for it in stories if it.kind != "rollback_team"]
     ended = [it for it in asked if it.ended_at is not None]
-    merged = [it for it in ended if it.outcome != "rejected"]
+    merged = [it for it in ended if it.outcome not in ("rejected", "superseded")]
     teams = [it for it in merged if it.kind in ("new_team", "change_team")]
     settled = [it for it in teams if it.outcome in ("held", "rolled back")]
     gaps = [it for it in ended if it.kind == "new_team"]

@@ -16,7 +16,8 @@ from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.proposal_page import Story, new_team_body
 from mcp_servers.git.proposer import Refusal
 from mcp_servers.git.server import create_git_server
-from memory import changes
+from memory import change_state, changes
+from memory.change_state import State, state_of
 from memory.change_tables import IntentRow, ScopeRow, SlotRow, VerdictRow
 from memory.session import Database
 from memory.tables import AuditRow
@@ -244,6 +245,8 @@ def test_a_rollback_that_somebody_else_was_faster_with_closes_itself(world: Worl
     world.commit_to("main", {**team_files("old-team")})
     assert world.desk.merge_if_allowed(late.number) == Closed(late.number)
     assert world.gate.get(late.number).state == "closed"
+    with world.database.read() as session:
+        assert state_of(change_state.progress(session, late.number)) is State.SUPERSEDED
 
 
 # ---------------------------------------------------------------- pages

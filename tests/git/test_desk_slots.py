@@ -157,6 +157,9 @@ def merged_at(number: int, minute: int, kind: str = "change_team", tree: str = "
     return End(number, "merged", kind, "h", "c", "teams/marketing_team", tree, START + timedelta(minutes=minute))
 
 
+CLOSED = End(7, "closed", "new_team", "h", None, None, None, START)
+
+
 @pytest.mark.rows("F102", "L6")
 @pytest.mark.parametrize(
     ("progress", "state"),
@@ -164,12 +167,14 @@ def merged_at(number: int, minute: int, kind: str = "change_team", tree: str = "
         (Progress(), State.INTENDED),
         (Progress(7), State.PROPOSED),
         (Progress(7, "needs_approval", START), State.JUDGED),
+        (Progress(7, "deny", START), State.REFUSED),
         (Progress(7, "allow", START), State.APPROVED),
         (Progress(7, "allow", START, merged_at(7, 1)), State.MERGED),
         (Progress(7, "allow", START, merged_at(7, 1), START), State.DEPLOYED),
         (Progress(7, "allow", START, merged_at(7, 1), START, START), State.VERIFIED),
         (Progress(7, "allow", START, merged_at(7, 1), START, START, 8), State.ROLLED_BACK),
-        (Progress(7, "allow", START, End(7, "closed", "new_team", "h", None, None, None, START)), State.CLOSED),
+        (Progress(7, "allow", START, CLOSED), State.CLOSED),
+        (Progress(7, "deny", START, CLOSED, empty=True), State.SUPERSEDED),
     ],
 )
 def test_the_state_follows_from_the_facts(progress: Progress, state: State) -> None:
