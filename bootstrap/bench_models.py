@@ -171,7 +171,7 @@ def _serve_gateway(port: int, folder: Path, stub: str) -> None:
     (folder / "token.json").write_text(json.dumps(token))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(gateway.router)
-    uvicorn.run(Guard(app, {f"127.0.0.1:{port}"}), port=port, log_level="warning", access_log=False)
+    uvicorn.run(Guard(gateway.before(app), {f"127.0.0.1:{port}"}), port=port, log_level="warning", access_log=False)
 
 
 def _figure(what: str, value: float, reach: float | None) -> dict[str, Any]:

@@ -199,7 +199,7 @@ class _Assembly:
     @cached_property
     def identity(self) -> Identity:
         key, operator = self.home.key("gateway").encode(), operator_token_hash(self.home.key("operator"))
-        return Identity(key, operator, lambda id_: _is_open(self.database, id_))
+        return Identity(key, operator, lambda id_: deployments.is_open(self.database, id_))
 
     @cached_property
     def door(self) -> Door:
@@ -344,7 +344,7 @@ class _Assembly:
             return {"status": "ok"}
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
-        return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT})
+        return Guard(self.gateway.before(app), hosts, {"/forge/git/": _PUSH_LIMIT})
 
 
 def _bare(home: Home) -> Path:
@@ -386,11 +386,6 @@ def _token_issuer(identity: Identity) -> Callable[[str, Member, str, datetime, t
         )
 
     return issue
-
-
-def _is_open(database: Database, deployment_id: str) -> bool:
-    with database.read() as session:
-        return deployments.is_open(session, deployment_id)
 
 
 def _address_of(database: Database, team: str) -> TeamAddress | None:

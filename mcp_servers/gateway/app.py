@@ -9,18 +9,21 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+from anyio import to_thread
 from fastapi import APIRouter
+from starlette.types import ASGIApp
 
 from mcp_servers.gateway.a2a_api import Relay, TeamAddress, a2a_router
 from mcp_servers.gateway.allowance import Allowance, BudgetLaw
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.door import Door
+from mcp_servers.gateway.fast_lane import Endpoint, FastLane
 from mcp_servers.gateway.grants import DEFAULT_MODEL, Access, Grants
 from mcp_servers.gateway.identity import Identity
-from mcp_servers.gateway.mcp_api import mcp_router
+from mcp_servers.gateway.mcp_api import mcp_endpoint
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
-from mcp_servers.gateway.openai_api import openai_router
+from mcp_servers.gateway.openai_api import chat_endpoint, openai_router
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.tool_calls import ToolCalls, note_quarantine
 from mcp_servers.gateway.upstreams import ToolServer, Upstreams
@@ -28,6 +31,7 @@ from mcp_servers.monitor.observer import Nobody, Observer
 from mcp_servers.resilience.load import LoadGate
 from memory import messages
 from memory.session import Database
+from memory.writer import Writer
 from policies.models import ModelsLaw
 
 
@@ -66,18 +70,26 @@ class Gateway:
     """The running gateway: its routes for the app, and the door for whoever needs to pass without HTTP."""
 
     router: APIRouter
+    #: By path: what `before` serves.
+    busiest: Mapping[str, Endpoint]
     door: Door
     models: Models
     client: httpx.AsyncClient
     upstreams: Upstreams
     relay: Relay
+    writer: Writer
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        """The app that includes `router`, with the gateway's busiest paths served before its routing."""
+        return FastLane(app, self.busiest)
 
     async def close(self) -> None:
-        """Ends all connections to providers and teams."""
+        """Ends all connections to providers and teams, and writes what is still to be written."""
         await self.relay.close()
         await self.models.close()
         await self.client.aclose()
         await self.upstreams.close()
+        await to_thread.run_sync(self.writer.close)
 
 
 def create_gateway(parts: GatewayParts) -> Gateway:
@@ -86,7 +98,8 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     prices = Prices(settings.base_url, settings.price_per_million)
     grants = Grants(parts.access, parts.models_of)
     allowance = Allowance(parts.budgets, parts.team_budget_usd)
-    door = Door(parts.database, parts.identity, grants, allowance, prices, parts.clock, parts.new_id)
+    writer = Writer(parts.database)
+    door = Door(writer, parts.identity, grants, allowance, prices, parts.clock, parts.new_id)
     door.till.observer, door.till.load = parts.observer, parts.load
     models = Models(settings, parts.rehearsal, parts.models_law)
     # Teams are told to us by the kernel and reached directly: no proxy of the environment stands between.
@@ -107,7 +120,10 @@ def create_gateway(parts: GatewayParts) -> Gateway:
         catalogue=parts.catalogue,
         on_quarantine=lambda server, it: note_quarantine(door, server, it),
     )
-    router.include_router(mcp_router(door, upstreams, ToolCalls(door, upstreams)))
+    busiest = {
+        "/mcp": mcp_endpoint(door, upstreams, ToolCalls(door, upstreams)),
+        "/v1/chat/completions": chat_endpoint(door, models),
+    }
     relay = Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))
     router.include_router(a2a_router(relay))
-    return Gateway(router, door, models, client, upstreams, relay)
+    return Gateway(router, busiest, door, models, client, upstreams, relay, writer)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import anyio
 from pydantic_core import to_json
 
 from mcp_servers.gateway.admission import Quarantined
-from mcp_servers.gateway.door import Door, sha256
+from mcp_servers.gateway.door import Act, Door, sha256
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.refusals import Refused
@@ -26,16 +25,13 @@ class ToolCalls:
     def __init__(self, door: Door, upstreams: Upstreams) -> None:
         self._door, self._upstreams, self._rates = door, upstreams, Rates()
 
-    async def call(self, caller: Caller, name: str, arguments: dict[str, Any], run: str) -> bytes:
+    async def call(self, authorization: str | None, name: str, arguments: dict[str, Any], run: str) -> bytes:
         """The result as it goes over the wire. Raises `Refused`; every end of a call has its row."""
-        detail = {"arguments_sha256": sha256(to_json(arguments)), "run": run}
         try:
-            await self._decide(caller, name, arguments)
+            caller = await self.begin(authorization, name, arguments, run)
         except Refused as refused:
-            await self._door.record(caller, "tool.call", name, "refused", detail | {"why": refused.message})
             self._door.till.observer.refused("tool", refused.code)
             raise
-        await self._door.record(caller, "tool.call", name, "allowed", detail)
         ended_as = self._door.till.observer.tool_call(ToolCall(caller.team, caller.member, name, run))
         began, outcome, result_sha256 = self._door.clock(), "broken", None
         try:
@@ -47,16 +43,22 @@ class ToolCalls:
             outcome = refused.code
             raise
         finally:
-            ended_as(ToolEnd(outcome, (self._door.clock() - began).total_seconds()))
-            ended = {"result_sha256": result_sha256, "run": run, "ms": _ms(self._door.clock() - began)}
-            with anyio.CancelScope(shield=True):
-                await self._door.record(caller, "tool.result", name, outcome, ended)
+            took = self._door.clock() - began
+            ended_as(ToolEnd(outcome, took.total_seconds()))
+            ended = {"result_sha256": result_sha256, "run": run, "ms": _ms(took)}
+            await self._door.record(caller, "tool.result", name, outcome, ended)
 
-    async def _decide(self, caller: Caller, name: str, arguments: Mapping[str, Any]) -> None:
-        """Raises `Refused`. The rate is taken last: what is refused anyway uses up nothing."""
+    async def begin(self, authorization: str | None, name: str, arguments: dict[str, Any], run: str) -> Caller:
+        """Who calls, and that it may call this now with these arguments: decided and written down. Raises `Refused`."""
+        act = Act("tool.call", name, {"arguments_sha256": sha256(to_json(arguments)), "run": run})
+        limit = await self._upstreams.rate_of(name)
+        return await self._door.begin(authorization, act, lambda caller: self._decide(caller, name, arguments, limit))
+
+    def _decide(self, caller: Caller, name: str, arguments: Mapping[str, Any], limit: int | None) -> None:
+        """Raises `Refused`. The rate is taken last: what is refused anyway uses up nothing. `limit`: the server's own."""
         self._door.grants.check_tool(caller, name, arguments)
         if caller.kind == "member":
-            limits = [self._door.grants.rate(caller, name), await self._upstreams.rate_of(name)]
+            limits = [self._door.grants.rate(caller, name), limit]
             least = min((limit for limit in limits if limit is not None), default=None)
             self._rates.take(caller.address, name, least, self._door.clock())
 

@@ -162,7 +162,7 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    with serving(Guard(app, {f"127.0.0.1:{port}"}), port) as url:
+    with serving(Guard(gateway.before(app), {f"127.0.0.1:{port}"}), port) as url:
         yield Office(url, world, database, identity, gateway)
     database.close()
 
