@@ -6,6 +6,7 @@ freed of the secrets it was given, marked untrusted.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -122,7 +123,8 @@ class Upstreams:
         elif tool in one.compared.quarantined:
             raise _quarantined(name, one.compared.quarantined[tool])
         try:
-            with anyio.fail_after(one.terms.call_seconds):
+            # asyncio's own: anyio's costs a tenth of what the gateway adds to a call.
+            async with asyncio.timeout(one.terms.call_seconds):
                 result = await one.server.call_tool(tool, arguments, caller)
         except TimeoutError:
             return error_result(
