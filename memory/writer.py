@@ -1,35 +1,43 @@
-"""One thread that writes what every call of the gateway needs written, many calls in one transaction where many come at once.
+"""Writes what every call of the gateway needs written: one at a time, or many calls in one transaction where many wait.
 
 Each caller is let go only once its rows are committed; if the commit fails, every caller of that transaction is told so and none
 passes. One that fails by itself is undone by itself (a savepoint) and takes nobody with it.
+
+A thread does it. But on SQLite, where nobody else is writing, an event loop's caller writes at once and without the thread: a commit
+there is a copy into the system's memory, and changing threads twice takes longer than that. It waits for nothing: neither for a lock
+(then the thread takes over, before anything was done) nor for the disk (checkpoints are the thread's).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
-from memory import ledger
 from memory.rows import Rows, Statement
 from memory.session import Database, Unwritable, is_operational
+from memory.transactions import Direct, Lazy
 
 T = TypeVar("T")
 #: Runs in the writer's thread. Opens no transaction of its own: it would wait for the one it is in.
 Work = Callable[[Rows], T]
 
+#: Rows written without the thread until it brings the write-ahead log into the database, in transactions.
+CHECKPOINT_EVERY = 200
 #: Calls in one transaction at most; it holds the database from its first statement on.
 MOST = 64
 
-_BEGIN = Statement("BEGIN IMMEDIATE")
+log = logging.getLogger(__name__)
+
+_CHECKPOINT = Statement("PRAGMA wal_checkpoint(PASSIVE)")
 _SAVEPOINT = Statement("SAVEPOINT one")
 _RELEASE = Statement("RELEASE SAVEPOINT one")
 _BACK = Statement("ROLLBACK TO SAVEPOINT one")
@@ -44,12 +52,18 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._turn = threading.Lock()
+        #: Held by whoever writes now: works never run side by side.
+        self._writing = threading.Lock()
+        self._direct: Direct | None = None
+        self._checkpointed = 0
 
     async def write(self, work: Work[T]) -> T:
         """What `work` gave, once it is committed; its exception, once it is undone. Raises `Unwritable`.
 
         Whoever is cancelled meanwhile learns how it ended first: what was written down is known to have been.
         """
+        if (outcome := self._at_once(work)) is not None:
+            return outcome.given()
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[T] = loop.create_future()
         self._put(_Job(work, lambda outcome: _tell(loop, waiting, outcome)))
@@ -71,6 +85,38 @@ class Writer:
         if thread is not None:
             self._jobs.put(None)
             thread.join()
+        with self._writing:
+            if self._direct is not None:
+                self._direct.close()
+
+    def _at_once(self, work: Work[Any]) -> _Outcome | None:
+        """What came of it, written on this thread; None: nothing was done, the writer's thread has to."""
+        if not self.database.is_sqlite or not self._jobs.empty() or not self._writing.acquire(blocking=False):
+            return None
+        try:
+            if self._closed or (rows := self._begun()) is None:
+                return None
+            try:
+                with self.database.saying_unwritable(), rows:
+                    outcome = _Outcome(work(rows))
+            except Exception as error:  # noqa: BLE001 - the caller raises it
+                return _Outcome(error=error)
+        finally:
+            self._writing.release()
+        if rows.commits % CHECKPOINT_EVERY == 0:
+            self._put(_Job(_nothing, lambda _: None))
+        return outcome
+
+    def _begun(self) -> Direct | None:
+        """A transaction of the connection that waits for nothing; None if there is none to be had now."""
+        try:
+            self._direct = self._direct or Direct(self.database)
+            self._direct.begin()
+        except Exception as error:
+            if is_operational(error):
+                return None
+            raise
+        return self._direct
 
     def _put(self, job: _Job) -> None:
         with self._turn:
@@ -87,13 +133,15 @@ class Writer:
             with contextlib.suppress(Empty):
                 while len(batch) < MOST and (job := self._jobs.get_nowait()) is not None:
                     batch.append(job)
-            self._write(batch)
+            with self._writing:
+                self._write(batch)
+            self._checkpoint()
             if self._closed and self._jobs.empty():
                 return
 
     def _write(self, batch: list[_Job]) -> None:
         try:
-            with self.database.saying_unwritable(), _Transaction(self.database) as rows:
+            with self.database.saying_unwritable(), Lazy(self.database) as rows:
                 alone = len(batch) == 1
                 outcomes = [_Outcome(batch[0].work(rows))] if alone else [_by_itself(rows, job) for job in batch]
         except Unwritable as error:
@@ -103,11 +151,27 @@ class Writer:
         for job, outcome in zip(batch, outcomes, strict=True):
             job.done(outcome)
 
+    def _checkpoint(self) -> None:
+        """Does what SQLite would do at some commit of the connection that leaves it to us."""
+        if self._direct is None or self._direct.commits < self._checkpointed + CHECKPOINT_EVERY:
+            return
+        self._checkpointed = self._direct.commits
+        try:
+            self.database.look(_CHECKPOINT, {})
+        except Exception:
+            # Nothing is lost: all is in the log, and the next round tries again.
+            log.exception("the database's write-ahead log could not be brought into the database")
+
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     value: Any = None
     error: Exception | None = None
+
+    def given(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
 
     def settle(self, waiting: Future[Any] | asyncio.Future[Any]) -> None:
         if waiting.done():
@@ -125,37 +189,8 @@ class _Job:
     done: Callable[[_Outcome], None]
 
 
-class _Transaction(Rows):
-    """Begins at its first statement: work that only finds out that there is nothing to write keeps nobody waiting."""
-
-    def __init__(self, database: Database) -> None:
-        self._held = database.engine.raw_connection()
-        self._open = False
-        super().__init__(self._held.driver_connection, is_sqlite=database.is_sqlite)
-
-    def execute(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Any:
-        if not self._open:
-            self._open = True
-            if self.is_sqlite:
-                super().execute(_BEGIN)
-            else:
-                # First of all locks, in every transaction: so no two of them ever wait for each other.
-                ledger.hold(self)
-        return super().execute(statement, values)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if self._open and kind is None:
-                self._held.commit()
-            elif self._open:
-                self._held.rollback()
-        finally:
-            self._held.close()
+def _nothing(_rows: Rows) -> None:
+    """What the thread is asked for when only its own housekeeping is due."""
 
 
 def _by_itself(rows: Rows, job: _Job) -> _Outcome:

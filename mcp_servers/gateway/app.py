@@ -37,7 +37,10 @@ from policies.models import ModelsLaw
 
 @dataclass(frozen=True)
 class GatewayParts:
-    """Everything the gateway needs, given by the composition root. Callables may block: they run in worker threads."""
+    """Everything the gateway needs, given by the composition root.
+
+    The callables that every call asks (law, models, budget) answer from memory or a file; `address_of` and `rehearsal` may block.
+    """
 
     database: Database
     identity: Identity

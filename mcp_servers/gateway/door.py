@@ -1,6 +1,6 @@
 """The one door: who are you, may you, can you afford it, do it, settle, write it down. In this order, in this file.
 
-Each step that touches the database is one visit to the writer's thread; the call itself happens between two of them. What was
+Each step that touches the database is one visit to the writer; the call itself happens between two of them. What was
 decided is in the ledger before the call is made, what came of it after; payloads appear there only as hashes.
 """
 

@@ -1,6 +1,6 @@
 """Money for model calls: each try of a request is held at its upper bound before it is made, and settled after it.
 
-Everything here is one short transaction, in the writer's thread. What was decided, and why a request moved on along its chain, is
+Everything here is one short transaction, inside the writer. What was decided, and why a request moved on along its chain, is
 in the ledger in the transaction of the money. A refusal is given back, not raised: an exception would undo its row.
 """
 

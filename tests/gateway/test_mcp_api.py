@@ -259,16 +259,16 @@ def test_a_call_that_cannot_be_written_down_is_not_made(gateway: Office, monkeyp
         made.append(name)
         return CallToolResult(content=[])
 
-    monkeypatch.setattr(gateway.gateway.upstreams, "call", spy)
-    assert "result" in post(gateway, call("desk__whoami")).json() and made == ["desk__whoami"]
-
     def full() -> Any:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(gateway.database.engine, "raw_connection", full)
-    refused = post(gateway, call("desk__whoami")).json()["error"]
+    monkeypatch.setattr(gateway.gateway.upstreams, "call", spy)
+    with monkeypatch.context() as disk:
+        disk.setattr(gateway.database.engine, "raw_connection", full)
+        refused = post(gateway, call("desk__whoami")).json()["error"]
     assert refused["data"]["reason"] == "overloaded" and "free some room" in refused["message"]
-    assert made == ["desk__whoami"], "no call without its row"
+    assert made == [], "no call without its row"
+    assert "result" in post(gateway, call("desk__whoami")).json() and made == ["desk__whoami"]
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/v1/chat/completions"])

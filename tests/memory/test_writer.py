@@ -166,7 +166,9 @@ async def test_when_the_commit_fails_every_caller_of_the_transaction_is_refused(
 
     found = await together(writer, note(1), fills_the_disk, note(2))
     assert [type(one) for one in found] == [Unwritable] * 3 and "free some room" in str(found[0])
-    assert noted(sqlite) == []
+    with pytest.raises(Unwritable, match="free some room"):
+        await writer.write(fills_the_disk)
+    assert noted(sqlite) == [], "neither together nor alone"
     await writer.write(lambda rows: rows.execute(Statement("PRAGMA max_page_count = 1000000")))
     assert await writer.write(note(3)) == 1, "and it goes on once there is room"
     writer.close()
@@ -185,6 +187,42 @@ async def test_a_database_that_somebody_else_has_locked_refuses_and_is_written_a
     assert await writer.write(note(2)) == 1
     writer.close()
     impatient.close()
+
+
+async def test_while_somebody_else_writes_the_event_loop_goes_on_and_the_row_follows(sqlite: Database) -> None:
+    writer = Writer(sqlite)
+    assert await writer.write(note(1)) == 1
+    with sqlite.begin() as session:
+        session.execute(text("DELETE FROM budgets"))
+        waiting = asyncio.ensure_future(writer.write(note(2)))
+        began = asyncio.get_running_loop().time()
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        assert asyncio.get_running_loop().time() - began < 2 and not waiting.done()
+    assert await waiting == 2 and noted(sqlite) == ["1", "2"]
+    writer.close()
+
+
+async def test_the_log_of_what_was_written_without_the_thread_is_brought_into_the_database_by_it(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memory.writer.CHECKPOINT_EVERY", 10)
+    asked: list[tuple[str, str]] = []
+    look = sqlite.look
+
+    def seen(statement: Statement, values: Any) -> Any:
+        asked.append((statement.sqlite, threading.current_thread().name))
+        return look(statement, values)
+
+    monkeypatch.setattr(sqlite, "look", seen)
+    writer = Writer(sqlite)
+    for number in range(25):
+        await writer.write(note(number))
+        if number % 10 == 9:
+            writer.write_and_wait(lambda _rows: None)
+    writer.close()
+    assert asked == [("PRAGMA wal_checkpoint(PASSIVE)", "ledger-writer")] * 2
+    assert len(noted(sqlite)) == 25
 
 
 async def test_who_is_cancelled_while_it_is_written_learns_first_how_that_ended(
