@@ -18,8 +18,8 @@ from typing import Any
 import psutil
 from rich.console import Console
 
+from bootstrap.bench_calls import measure as measure_calls
 from bootstrap.bench_law import measure as measure_law
-from bootstrap.bench_models import measure as measure_models
 from bootstrap.demo.stage import Stage, throw_away_company, wait_for
 from bootstrap.demo.story import play
 from bootstrap.seed import files_of
@@ -52,7 +52,7 @@ def measure(settings: Settings, *, teams: int, as_json: bool, console: Console) 
         figures += _crowd(stage, teams)
     figures += measure_law(settings.checkout)
     for _ in range(3):
-        figures += measure_models()
+        figures += measure_calls()
     began = time.monotonic()
     if play(settings, as_json=False, keep=False, console=quiet) != 0:
         console.print("the demo failed; ./elf demo says why", style="red")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from mcp_servers.git.repository import Repository
 
@@ -18,14 +18,19 @@ class MainLine:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._file: Path = repository.git_dir / MAIN
+        self._file = os.fspath(repository.git_dir / MAIN)
 
     def commit(self) -> str:
         """Main's commit. A loose ref counts before any packed one, so its file is the truth where it is there."""
         try:
-            text = self._file.read_text("ascii").strip()
-        except (OSError, ValueError):
-            text = ""
+            # Asked several times at every call of the gateway: the file itself, without what `open` puts around it.
+            opened = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return self._repository.resolve(MAIN)
+        try:
+            text = os.read(opened, 64).decode("ascii", "replace").strip()
+        finally:
+            os.close(opened)
         return text if _SHA.fullmatch(text) else self._repository.resolve(MAIN)
 
     def server_files(self, commit: str) -> Mapping[str, bytes]:

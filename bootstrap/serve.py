@@ -83,7 +83,8 @@ def run(settings: Settings, progress: Progress) -> None:
             _seed(settings, home, database)
         kernel = assemble(settings, home, database, _now)
         home.write_kernel({"pid": os.getpid(), "port": settings.port})
-        asyncio.run(_serve(kernel, listener, progress))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(kernel, listener, progress))
 
 
 def _seed(settings: Settings, home: Home, database: Database) -> None:
@@ -101,7 +102,13 @@ def _seed(settings: Settings, home: Home, database: Database) -> None:
 
 async def _serve(kernel: Kernel, listener: socket.socket, progress: Progress) -> None:
     config = uvicorn.Config(
-        kernel.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3
+        kernel.app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=3,
+        # No proxy may stand before the company: nobody is believed to speak for another address.
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     # Signals are ours: uvicorn's own handling would end the process before teams and database are closed.
@@ -154,6 +161,15 @@ async def _until(true: Callable[[], bool], seconds: float, otherwise: str) -> No
         if time.monotonic() > deadline:
             raise ClusterError(otherwise)
         await asyncio.sleep(0.01)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it can be had: it takes a quarter less CPU for a call. None: asyncio's own loop, which does the same."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _listen(port: int) -> socket.socket:

@@ -229,7 +229,7 @@ class _Assembly:
     @cached_property
     def identity(self) -> Identity:
         key, operator = self.home.key("gateway").encode(), operator_token_hash(self.home.key("operator"))
-        return Identity(key, operator, lambda id_: _is_open(self.database, id_))
+        return Identity(key, operator, lambda id_: deployments.is_open(self.database, id_))
 
     @cached_property
     def door(self) -> Door:
@@ -389,7 +389,7 @@ class _Assembly:
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         turned_away = TurnedAway(self.database, self.now)
-        return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT}, refused=turned_away)
+        return Guard(self.gateway.before(app), hosts, {"/forge/git/": _PUSH_LIMIT}, refused=turned_away)
 
 
 def _bare(home: Home) -> Path:
@@ -431,11 +431,6 @@ def _token_issuer(identity: Identity) -> Callable[[str, Member, str, datetime, t
         )
 
     return issue
-
-
-def _is_open(database: Database, deployment_id: str) -> bool:
-    with database.read() as session:
-        return deployments.is_open(session, deployment_id)
 
 
 def _address_of(database: Database, team: str) -> TeamAddress | None:

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -122,9 +123,7 @@ class SafeHttp:
 
     def _check_literal(self, url: str) -> None:
         """An address in place of a name is never resolved, so it is judged here."""
-        host = URL(url).host or ""
-        if _is_address(host):
-            check_all(host, [host], self._own_networks())
+        _check_address_in(url, tuple(self._own_networks()))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
@@ -217,6 +216,14 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
 def _ask_the_system(host: str, port: int) -> Sequence[str]:
     found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@lru_cache(maxsize=1024)
+def _check_address_in(url: str, own_networks: tuple[str, ...]) -> None:
+    """Raises `AddressRefused`. What passed is remembered: the same address and the same networks give the same answer."""
+    host = URL(url).host or ""
+    if _is_address(host):
+        check_all(host, [host], own_networks)
 
 
 def _is_address(host: str) -> bool:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 
-from sqlalchemy import bindparam, insert, select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from memory.gateway_tables import BudgetRow, ReservationRow
-from memory.tables import UtcTime
+from memory.gateway_tables import BudgetRow
+from memory.rows import Rows, Statement, Transaction, insert_into, rows_of
+from memory.tables import utc_text
 
 COMPANY = "company"
 #: What a call that names no run calls itself; it has no run's account.
@@ -109,57 +110,64 @@ class OverBudget(Exception):
         super().__init__(f"{_spoken(account)} does not allow this call: {reason}. {opens}{back}")
 
 
-def stand(session: Session, team: str, member: str, run: str, now: datetime) -> Standing:
+def stand(transaction: Transaction, team: str, member: str, run: str, now: datetime) -> Standing:
     """What the call's accounts have committed. From here to the transaction's end nobody else reserves."""
-    day = session.execute(_ADVANCE, {"day": day_of(now)}).scalar_one()
+    rows = rows_of(transaction)
+    day: str = rows.execute(_ADVANCE, {"day": day_of(now)}).fetchone()[0]
     payers = accounts(team, member, run, day)
     company, of_team, of_member = scopes(team, member)
     wanted = {"company": company, "team": of_team, "member": of_member, "run": payers[-1].scope}
-    found = session.execute(_STANDING, wanted | {"day": day, "month": day[:7]})
+    found = rows.execute(_STANDING, wanted | {"day": day, "month": day[:7]})
     known = {Account(scope, when): int(micro) for scope, when, micro in found}
     return Standing(day, {account: known.get(account, 0) for account in payers})
 
 
-def reserve(session: Session, hold: Hold, limits: Limits, now: datetime, standing: Standing | None = None) -> Standing:
+def reserve(
+    transaction: Transaction, hold: Hold, limits: Limits, now: datetime, standing: Standing | None = None
+) -> Standing:
     """Holds the amount in each of its accounts, or raises `OverBudget` and holds nothing; returns how they stood before.
 
     `standing` is what `stand` gave in this very transaction, if it was asked already.
     """
     if hold.usd_micro < 0:
         raise ValueError("a reservation cannot be negative")
-    standing = standing or stand(session, hold.team, hold.member, hold.run, now)
+    rows = rows_of(transaction)
+    standing = standing or stand(rows, hold.team, hold.member, hold.run, now)
     for account, spent in standing.committed.items():
         limit = limits.of(account)
         if limit is not None and (limit == 0 or spent + hold.usd_micro > limit):
             raise OverBudget(account, standing.day, limit, spent, hold.usd_micro, now)
     if hold.usd_micro:
-        _add(session, list(standing.committed), hold.usd_micro)
+        _add(rows, list(standing.committed), hold.usd_micro)
     fields = {key: value for key, value in vars(hold).items() if key != "lifetime"}
-    times = {"reserved_at": now, "expires_at": now + hold.lifetime, "settled_at": None}
-    session.execute(_INSERT_RESERVATION, fields | {"day": standing.day} | times)
+    times = {"reserved_at": utc_text(now), "expires_at": utc_text(now + hold.lifetime), "settled_at": None}
+    rows.execute(_INSERT_RESERVATION, fields | {"day": standing.day} | times)
     return standing
 
 
-def settle(session: Session, reservation: str, spent_usd_micro: int, now: datetime) -> int:
+def settle(transaction: Transaction, reservation: str, spent_usd_micro: int, now: datetime) -> int:
     """Replaces the held amount by what was spent, once, on the day it was held; returns what now counts.
 
     A reservation settled after it expired gives nothing back. `LookupError` if it was settled before or never made.
     """
-    row = session.execute(_CLOSE_RESERVATION, {"reservation": reservation, "now": now}).first()
-    if row is None:
+    rows = rows_of(transaction)
+    found = rows.execute(_CLOSE_RESERVATION, {"reservation": reservation, "now": utc_text(now)}).fetchone()
+    if found is None:
         raise LookupError(f"reservation {reservation} is not open; it was settled before or never made")
-    counts = max(spent_usd_micro, row.usd_micro) if now >= row.expires_at else spent_usd_micro
-    if difference := counts - row.usd_micro:
-        _add(session, accounts(row.team, row.member, row.run, row.day), difference)
+    team, member, run, day, held, expires = found
+    counts = max(spent_usd_micro, held) if now >= datetime.fromisoformat(expires) else spent_usd_micro
+    if difference := counts - held:
+        _add(rows, accounts(team, member, run, day), difference)
     return counts
 
 
-def first_warnings(session: Session, near: Sequence[Account], day: str) -> list[Account]:
+def first_warnings(transaction: Transaction, near: Sequence[Account], day: str) -> list[Account]:
     """Those of the accounts that nobody was warned of on this day; from now on somebody was."""
+    rows = rows_of(transaction)
     found: list[Account] = []
     for account in near:
         wanted = {"scope": account.scope, "period": account.period, "day": day}
-        if session.execute(_WARN, wanted).first() is not None:
+        if rows.execute(_WARN, wanted).fetchone() is not None:
             found.append(account)
     return found
 
@@ -177,10 +185,24 @@ def current_day(session: Session, now: datetime) -> str:
     return max(day_of(now), session.scalar(text("SELECT day FROM budget_clock")) or "")
 
 
-def expired(session: Session, now: datetime, most: int = 500) -> Sequence[ReservationRow]:
-    """Reservations whose call never came back."""
-    query = select(ReservationRow).where(ReservationRow.settled_at.is_(None), ReservationRow.expires_at <= now)
-    return session.scalars(query.order_by(ReservationRow.expires_at).limit(most)).all()
+class Expired(NamedTuple):
+    """A reservation whose call never came back."""
+
+    id: str
+    team: str
+    member: str
+    day: str
+    model: str
+    purpose: str
+    run: str
+    usd_micro: int
+    reserved_at: datetime
+
+
+def expired(transaction: Transaction, now: datetime, most: int = 500) -> list[Expired]:
+    """The ones that expired first, first."""
+    found = rows_of(transaction).execute(_EXPIRED, {"now": utc_text(now), "most": most}).fetchall()
+    return [Expired._make((*row[:-1], datetime.fromisoformat(row[-1]))) for row in found]
 
 
 def scopes(team: str, member: str) -> tuple[str, str, str]:
@@ -225,11 +247,11 @@ def _spoken(account: Account) -> str:
     return f"The {'daily' if account.period == 'day' else 'monthly'} budget of {account.scope}"
 
 
-def _add(session: Session, payers: Sequence[Account], amount: int) -> None:
+def _add(rows: Rows, payers: Sequence[Account], amount: int) -> None:
     parameters: dict[str, object] = {"amount": amount}
     for number, account in enumerate(payers):
         parameters |= {f"s{number}": account.scope, f"w{number}": account.when}
-    session.execute(_ADD[len(payers)], parameters)
+    rows.execute(_ADD[len(payers)], parameters)
 
 
 def _adding(rows: int) -> str:
@@ -241,31 +263,30 @@ def _adding(rows: int) -> str:
     )
 
 
-# Both databases understand these; built once, because building costs more than running.
-_ADVANCE = text(
+_ADVANCE = Statement(
     "INSERT INTO budget_clock (id, day) VALUES (1, :day) ON CONFLICT (id) DO UPDATE SET day = "
     "CASE WHEN excluded.day > budget_clock.day THEN excluded.day ELSE budget_clock.day END RETURNING day"
 )
-_STANDING = text(
+_STANDING = Statement(
     "SELECT scope, day, committed_usd_micro FROM budgets "
     "WHERE scope IN (:company, :team, :member, :run) AND day IN (:day, :month, 'run')"
 )
-_ADD = {rows: text(_adding(rows)) for rows in (6, 7)}
-_WARN = text(
+_ADD = {rows: Statement(_adding(rows)) for rows in (6, 7)}
+_WARN = Statement(
     "INSERT INTO budget_warnings (scope, period, day) VALUES (:scope, :period, :day) ON CONFLICT DO NOTHING RETURNING scope"
 )
-_INSERT_RESERVATION = insert(ReservationRow.__table__)  # pyright: ignore[reportArgumentType] - a mapped class has a table
-_CLOSE_RESERVATION = (
-    update(ReservationRow)
-    .where(ReservationRow.id == bindparam("reservation"), ReservationRow.settled_at.is_(None))
-    .values(settled_at=bindparam("now", type_=UtcTime()))
-    .returning(
-        ReservationRow.team,
-        ReservationRow.member,
-        ReservationRow.run,
-        ReservationRow.day,
-        ReservationRow.usd_micro,
-        ReservationRow.expires_at,
-    )
-    .execution_options(synchronize_session=False)
+_INSERT_RESERVATION = insert_into(
+    "reservations",
+    (
+        *("id", "team", "member", "day", "model", "purpose", "run", "usd_micro"),
+        *("reserved_at", "expires_at", "settled_at"),
+    ),
+)
+_EXPIRED = Statement(
+    "SELECT id, team, member, day, model, purpose, run, usd_micro, reserved_at FROM reservations "
+    "WHERE settled_at IS NULL AND expires_at <= :now ORDER BY expires_at LIMIT :most"
+)
+_CLOSE_RESERVATION = Statement(
+    "UPDATE reservations SET settled_at = :now WHERE id = :reservation AND settled_at IS NULL "
+    "RETURNING team, member, run, day, usd_micro, expires_at"
 )

@@ -7,10 +7,13 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from memory.rows import Statement
+from memory.session import Database
 from memory.tables import DeploymentRow, IncidentRow
 
 #: How many endings of a team are worth remembering when the next step is decided.
 _REMEMBERED = 12
+_IS_OPEN = Statement("SELECT 1 FROM deployments WHERE id = :id AND ended_at IS NULL")
 
 
 def recent(session: Session, team: str) -> list[DeploymentRow]:
@@ -48,9 +51,9 @@ def serving(session: Session, team: str) -> DeploymentRow | None:
     ).first()
 
 
-def is_open(session: Session, deployment_id: str) -> bool:
-    row = session.get(DeploymentRow, deployment_id)
-    return row is not None and row.ended_at is None
+def is_open(database: Database, deployment_id: str) -> bool:
+    """Asked at every call of the gateway: one row, by its key."""
+    return database.look(_IS_OPEN, {"id": deployment_id}) is not None
 
 
 def end(row: DeploymentRow, *, ended_as: str, reason: str, at: datetime) -> None:

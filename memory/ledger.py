@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
+from memory.rows import Rows, Statement, Transaction, insert_into, rows_of
 from memory.tables import AuditRow, utc_text
 
 GENESIS = "0" * 64
@@ -76,18 +77,18 @@ class Report:
         return self.first_bad is None
 
 
-def append(session: Session, entry: Entry) -> Head:
+def append(transaction: Transaction, entry: Entry) -> Head:
     """Adds the entry at the end of the chain, inside the caller's transaction."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(_LOCK, {"key": _APPEND_LOCK})
-    last = session.execute(_LAST).first()
+    rows = rows_of(transaction)
+    hold(rows)
+    last = rows.execute(_LAST).fetchone()
     seq, previous = (last[0] + 1, last[1]) if last else (1, GENESIS)
     detail = canonical(entry.detail)
     if len(detail) > _MAX_DETAIL:
         raise ValueError(f"an audit entry's detail may have {_MAX_DETAIL} characters, this one has {len(detail)}")
     row: dict[str, Any] = {
         "seq": seq,
-        "at": entry.at,
+        "at": utc_text(entry.at),
         "actor": entry.actor[:120],
         "action": entry.action,
         "subject": entry.subject[:200],
@@ -95,9 +96,16 @@ def append(session: Session, entry: Entry) -> Head:
         "detail": detail,
         "previous": previous,
     }
-    row["hash"] = _hash(**row)
-    session.execute(_INSERT, row)
+    row["hash"] = _hash_of(previous, *(row[name] for name in _HASHED))
+    rows.execute(_INSERT, row)
     return Head(seq, row["hash"])
+
+
+def hold(rows: Rows) -> None:
+    """Serialises appends until the transaction ends. On SQLite its being a writing transaction has done so."""
+    if not rows.is_sqlite and not rows.holds_ledger:
+        rows.execute(_LOCK, {"key": _APPEND_LOCK})
+    rows.holds_ledger = True
 
 
 def head(session: Session) -> Head:
@@ -135,14 +143,8 @@ def verify(session: Session, anchors: tuple[Head, ...] = ()) -> Report:
     return Report(last_seq, head_, tail=tail)
 
 
-def _hash(
-    seq: int, at: datetime, actor: str, action: str, subject: str, outcome: str, detail: str, previous: str
-) -> str:
-    """SHA-256 over the row's canonical JSON, previous hash included."""
-    return _hash_of(previous, seq, utc_text(at), actor, action, subject, outcome, detail)
-
-
 def _hash_of(*body: str | int) -> str:
+    """SHA-256 over the row's canonical JSON, previous hash first."""
     return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
@@ -152,13 +154,14 @@ canonical = json.JSONEncoder(
 ).encode
 
 
-# Built once: every decision of the gateway is a row here, and building a statement costs more than running it.
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
-_LAST = text("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+#: What the hash covers beside the previous hash, in this order.
+_HASHED = ("seq", "at", "actor", "action", "subject", "outcome", "detail")
+_LOCK = Statement("SELECT pg_advisory_xact_lock(:key)")
+_LAST = Statement("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+_INSERT = insert_into("audit", (*_HASHED, "previous", "hash"))
 _ALL = text(
     "SELECT seq, at, actor, action, subject, outcome, detail, previous, hash FROM audit ORDER BY seq"
 ).execution_options(yield_per=5000)
-_INSERT = insert(AuditRow.__table__)  # pyright: ignore[reportArgumentType] - a mapped class has a table
 
 
 def _rows(session: Session) -> Iterator[tuple[int, str, str, str, str, str, str, str, str]]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+
+from memory.rows import Rows, Statement
 
 BUSY_TIMEOUT_MS = 15_000
 _WAL_TRIES, _WAL_WAIT_S = 100, 0.02
@@ -35,13 +37,21 @@ class Database:
     @contextmanager
     def begin(self) -> Generator[Session]:
         """A writing transaction: committed at the end of the block, undone by an exception. Raises `Unwritable`."""
+        with self.saying_unwritable(), self._begin() as session:
+            yield session
+
+    @contextmanager
+    def saying_unwritable(self) -> Generator[None]:
+        """Turns what the driver says of a database that cannot be written into `Unwritable`."""
         try:
-            with self._begin() as session:
-                yield session
-        except OperationalError as error:
-            why = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason given"
+            yield
+        except Exception as error:
+            if not is_operational(error):
+                raise
+            said = str(getattr(error, "orig", error)).strip() or "no reason given"
             raise Unwritable(
-                f"the company's database takes no writes now ({why}); if the disk is full, free some room, then try again"
+                f"the company's database takes no writes now ({said.splitlines()[0]}); if the disk is full, free some room, "
+                "then try again"
             ) from error
 
     @contextmanager
@@ -68,8 +78,21 @@ class Database:
                 session.expunge_all()
                 session.rollback()
 
+    def look(self, statement: Statement, values: Mapping[str, Any]) -> Any:
+        """The first row that one driver-level question finds, or None; what is asked at every call of the gateway."""
+        held = self.engine.raw_connection()
+        try:
+            return Rows(held.driver_connection, is_sqlite=self.is_sqlite).execute(statement, values).fetchone()
+        finally:
+            held.close()
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+def is_operational(error: BaseException) -> bool:
+    """Whether the database itself is at fault: full, locked, or gone. SQLAlchemy and both drivers call that the same."""
+    return any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
 
 
 def _with_driver(url: URL) -> URL:

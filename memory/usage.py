@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from memory import budgets
 from memory.gateway_tables import ReservationRow, UsageRow
+from memory.rows import Rows, Transaction, insert_into, rows_of
+from memory.tables import utc_text
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ class Total:
     usd_micro: int
 
 
-def record(session: Session, usage: Usage) -> None:
-    session.execute(_INSERT, vars(usage))
+def record(transaction: Transaction, usage: Usage) -> None:
+    rows_of(transaction).execute(_INSERT, vars(usage) | {"at": utc_text(usage.at)})
 
 
-def close_expired(session: Session, now: datetime) -> list[Usage]:
+def close_expired(transaction: Transaction, now: datetime) -> list[Usage]:
     """Turns reservations whose call never came back into spent money, with a usage row each; returns those rows."""
-    return [_close(session, row, now) for row in budgets.expired(session, now)]
+    rows = rows_of(transaction)
+    return [_close(rows, one, now) for one in budgets.expired(rows, now)]
 
 
 def spent_today(session: Session, now: datetime) -> dict[str, int]:
@@ -83,24 +86,24 @@ def committed_by_run(session: Session, run: str) -> int:
     return int(spent or 0) + int(session.scalar(held) or 0)
 
 
-_INSERT = insert(UsageRow.__table__)  # pyright: ignore[reportArgumentType] - a mapped class has a table
+_INSERT = insert_into("usage", [field.name for field in fields(Usage)])
 
 
-def _close(session: Session, row: ReservationRow, now: datetime) -> Usage:
-    spent = budgets.settle(session, row.id, row.usd_micro, now)
+def _close(rows: Rows, lost: budgets.Expired, now: datetime) -> Usage:
+    spent = budgets.settle(rows, lost.id, lost.usd_micro, now)
     usage = Usage(
-        day=row.day,
+        day=lost.day,
         at=now,
-        team=row.team,
-        member=row.member,
-        model=row.model,
-        purpose=row.purpose,
-        run=row.run,
+        team=lost.team,
+        member=lost.member,
+        model=lost.model,
+        purpose=lost.purpose,
+        run=lost.run,
         tokens_in=0,
         tokens_out=0,
         usd_micro=spent,
-        latency_ms=int((now - row.reserved_at).total_seconds() * 1000),
+        latency_ms=int((now - lost.reserved_at).total_seconds() * 1000),
         outcome="expired",
     )
-    record(session, usage)
+    record(rows, usage)
     return usage

@@ -9,18 +9,21 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+from anyio import to_thread
 from fastapi import APIRouter
+from starlette.types import ASGIApp
 
 from mcp_servers.gateway.a2a_api import Relay, TeamAddress, a2a_router
 from mcp_servers.gateway.allowance import Allowance, BudgetLaw
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.door import Door
+from mcp_servers.gateway.fast_lane import Endpoint, FastLane
 from mcp_servers.gateway.grants import DEFAULT_MODEL, Access, Grants
 from mcp_servers.gateway.identity import Identity
-from mcp_servers.gateway.mcp_api import mcp_router
+from mcp_servers.gateway.mcp_api import mcp_endpoint
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
-from mcp_servers.gateway.openai_api import openai_router
+from mcp_servers.gateway.openai_api import chat_endpoint, openai_router
 from mcp_servers.gateway.pass_through import pass_through_router
 from mcp_servers.gateway.pass_through_calls import PassThrough
 from mcp_servers.gateway.pass_through_stream import Patience
@@ -33,12 +36,16 @@ from mcp_servers.resilience.load import LoadGate
 from mcp_servers.resilience.queue import Queue
 from memory import messages
 from memory.session import Database
+from memory.writer import Writer
 from policies.models import ModelsLaw
 
 
 @dataclass(frozen=True)
 class GatewayParts:
-    """Everything the gateway needs, given by the composition root. Callables may block: they run in worker threads."""
+    """Everything the gateway needs, given by the composition root.
+
+    The callables that every call asks (law, models, budget) answer from memory or a file; `address_of` and `rehearsal` may block.
+    """
 
     database: Database
     identity: Identity
@@ -77,25 +84,33 @@ class Gateway:
     """The running gateway: its routes for the app, and the door for whoever needs to pass without HTTP."""
 
     router: APIRouter
+    #: By path: what `before` serves.
+    busiest: Mapping[str, Endpoint]
     door: Door
     models: Models
     client: httpx.AsyncClient
     upstreams: Upstreams
     relay: Relay
     through: PassThrough
+    writer: Writer
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        """The app that includes `router`, with the gateway's busiest paths served before its routing."""
+        return FastLane(app, self.busiest)
 
     def stop(self) -> None:
         """Sends away whoever waits for a turn, each with an answer. For any thread; called before the server stops."""
         self.door.queue.stop()
 
     async def close(self) -> None:
-        """Ends all connections to providers and teams."""
+        """Ends all connections to providers and teams, and writes what is still to be written."""
         self.stop()
         await self.relay.close()
         await self.through.close()
         await self.models.close()
         await self.client.aclose()
         await self.upstreams.close()
+        await to_thread.run_sync(self.writer.close)
 
 
 def create_gateway(parts: GatewayParts) -> Gateway:
@@ -104,7 +119,8 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     prices = Prices(settings.base_url, settings.price_per_million)
     grants = Grants(parts.access, parts.models_of, parts.named_tools)
     allowance = Allowance(parts.budgets, parts.team_budget_usd)
-    door = Door(parts.database, parts.identity, grants, allowance, prices, parts.clock, parts.new_id, parts.queue)
+    writer = Writer(parts.database)
+    door = Door(writer, parts.identity, grants, allowance, prices, parts.clock, parts.new_id, parts.queue)
     door.till.observer, door.till.load = parts.observer, parts.load
     models = Models(settings, parts.rehearsal, parts.models_law)
     # Teams are told to us by the kernel and reached directly: no proxy of the environment stands between.
@@ -128,9 +144,9 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     calls = ToolCalls(door, upstreams, lambda: parts.models_law().queue)
     with parts.database.read() as session:
         recall(session, calls.rates, door.till.loops, door.till.circuits, parts.models_law().circuit, parts.clock())
-    router.include_router(mcp_router(door, upstreams, calls))
+    busiest = {"/mcp": mcp_endpoint(door, upstreams, calls), "/v1/chat/completions": chat_endpoint(door, models)}
     through = PassThrough(door, upstreams, calls, parts.patience)
     router.include_router(pass_through_router(through))
     relay = Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))
     router.include_router(a2a_router(relay))
-    return Gateway(router, door, models, client, upstreams, relay, through)
+    return Gateway(router, busiest, door, models, client, upstreams, relay, through, writer)

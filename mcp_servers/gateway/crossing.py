@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import anyio
-from anyio import to_thread
 from pydantic_core import to_json
 
 from mcp_servers.gateway.chat import Piece, ProviderFailed
@@ -18,6 +17,7 @@ from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.prices import Link, Tokens
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.till import ChainRefused, Meter, ModelAsk, Till, Try
+from memory.writer import Writer
 
 T = TypeVar("T")
 
@@ -28,9 +28,9 @@ LEAST = 0.05
 class Crossing:
     """One request that was let through; `tried` is the try under way."""
 
-    def __init__(self, till: Till, caller: Caller, ask: ModelAsk, first: Try) -> None:
+    def __init__(self, writer: Writer, till: Till, caller: Caller, ask: ModelAsk, first: Try) -> None:
         self.caller, self.ask, self.tried = caller, ask, first
-        self._till = till
+        self._writer, self._till = writer, till
         self._ends = anyio.current_time() + ask.deadline.total_seconds()
 
     async def whole(self, make: Callable[[Link], Awaitable[T]], weigh: Callable[[T], tuple[Tokens | None, str]]) -> T:
@@ -99,11 +99,9 @@ class Crossing:
             await self._end(meter)
             raise _refused(failed, "", moves) from error
         time_left = self._ends - anyio.current_time() > LEAST
-        found: Try | Refused | None = None
-        with anyio.CancelScope(shield=True):
-            found = await to_thread.run_sync(
-                lambda: self._till.move_on(self.caller, self.ask, self.tried, meter, time_left=time_left)
-            )
+        found = await self._writer.write(
+            lambda rows: self._till.move_on(rows, self.caller, self.ask, self.tried, meter, time_left=time_left)
+        )
         if isinstance(found, Try):
             self.tried = found
             return
@@ -120,8 +118,7 @@ class Crossing:
         await self._end(Meter(outcome="gone"))
 
     async def _end(self, meter: Meter) -> None:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._till.end, self.caller, self.ask, self.tried, meter)
+        await self._writer.write(lambda rows: self._till.end(rows, self.caller, self.ask, self.tried, meter))
 
 
 async def _close(stream: AsyncIterator[Piece]) -> None:

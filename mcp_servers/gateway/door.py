@@ -1,15 +1,16 @@
 """The one door: who are you, may you, can you afford it, do it, settle, write it down. In this order, in this file.
 
-Each step that touches the database is one short transaction in a worker thread; the call itself happens between two of them. What
-was decided is in the ledger before the call is made, what came of it after; payloads appear there only as hashes.
+Each step that touches the database is one visit to the writer; the call itself happens between two of them. What was
+decided is in the ledger before the call is made, what came of it after; payloads appear there only as hashes.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from anyio import to_thread
@@ -26,7 +27,9 @@ from mcp_servers.gateway.till import ModelAsk, Till, Try
 from mcp_servers.gateway.under_way import UnderWay
 from mcp_servers.resilience.queue import Queue
 from memory import ledger, usage
-from memory.session import Database, Unwritable
+from memory.rows import Rows, rows_of
+from memory.session import Unwritable
+from memory.writer import Writer
 
 #: At most one ledger row for bad tokens in this time; it carries the count of those before it.
 BAD_TOKEN_EVERY = timedelta(minutes=1)
@@ -34,12 +37,21 @@ BAD_TOKEN_EVERY = timedelta(minutes=1)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Act:
+    """What somebody wants to do, as it will stand in the ledger. `detail` holds no payload, only its hash."""
+
+    action: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
 class Door:
     """Everything that passes the gateway passes here. `clock` gives UTC-aware times, `new_id` fresh ids."""
 
     def __init__(
         self,
-        database: Database,
+        writer: Writer,
         identity: Identity,
         grants: Grants,
         allowance: Allowance,
@@ -52,20 +64,52 @@ class Door:
         self.prices = prices
         self.clock = clock
         self.new_id = new_id
-        self.till = Till(database, grants, allowance, prices, clock, new_id)
+        self.till = Till(grants, allowance, prices, clock, new_id)
         self.queue = queue or Queue()
         self.till.freed = self.queue.freed
         self._turns = ModelQueue(self.queue, self.till, self.record, clock)
         self.allowance = allowance
         self.under_way = UnderWay()
-        self._database = database
+        self._writer = writer
         self._identity = identity
         self._bad_tokens = 0
         self._bad_tokens_written: datetime | None = None
 
+    def claimed(self, authorization: str | None) -> Caller | None:
+        """Who the caller's token says it is, by its signature alone; None for a bad one. It passes nobody: `identify` does."""
+        try:
+            return self._identity.claimed(authorization, self.clock())
+        except Refused:
+            return None
+
     async def identify(self, authorization: str | None) -> Caller:
         """Who is calling. Raises `Refused` (unauthenticated)."""
-        return await to_thread.run_sync(self._identified, authorization)
+        try:
+            return await to_thread.run_sync(self._identity.identify, authorization, self.clock())
+        except Refused:
+            await self._written(self._note_bad_token)
+            raise
+
+    async def begin(self, authorization: str | None, act: Act, decide: Callable[[Caller], None]) -> Caller:
+        """Who is calling, and whether it may: `decide` raises `Refused` if not. Either way the ledger says so when this returns.
+
+        One visit to the writer, for these are the steps that every tool call pays. `decide` runs there, one at a time. Raises
+        `Refused`: unauthenticated (nobody's act is written down), or as decided; and whatever else `decide` raises, with no row.
+        """
+
+        def begun(rows: Rows) -> Caller | Refused:
+            caller = self._identified(rows, authorization)
+            if isinstance(caller, Refused):
+                return caller
+            try:
+                decide(caller)
+            except Refused as refused:
+                self._append(rows, caller, act, "refused", {"why": refused.message})
+                return refused
+            self._append(rows, caller, act, "allowed")
+            return caller
+
+        return await self._written(begun)
 
     async def begin_model_call(
         self,
@@ -75,34 +119,37 @@ class Door:
     ) -> tuple[Crossing, T]:
         """Who is calling, what for (`prepare` says, once that is known), and whether it may: the first try, paid for.
 
-        One visit to a worker thread, for these are the steps that every model call pays. Raises `Refused`. `gone`: does nobody
+        One visit to the writer, for these are the steps that every model call pays. Raises `Refused`. `gone`: does nobody
         wait for the answer any more? Asked of calls that had to wait for their turn.
         """
 
-        def begin() -> tuple[Caller, ModelAsk, T, Try | Blocked]:
-            caller = self._identified(authorization)
+        def begin(rows: Rows) -> tuple[Caller, ModelAsk, T, Try | Blocked] | Refused:
+            caller = self._identified(rows, authorization)
+            if isinstance(caller, Refused):
+                return caller
             try:
                 ask, more = prepare(caller)
             except Refused as refused:
-                self._record(caller, "model.call", "request", "refused", {"why": refused.message}, None)
-                raise
+                self._append(rows, caller, Act("model.call", "request", {}), "refused", {"why": refused.message})
+                return refused
             if caller.kind == "member":
                 ask = replace(ask, run=self.under_way.business_of(caller.team, ask.run))
-            return caller, ask, more, self._turns.first(caller, ask)
+            first = self._turns.first(rows, caller, ask)
+            return first if isinstance(first, Refused) else (caller, ask, more, first)
 
-        caller, ask, more, first = await _written(begin)
+        caller, ask, more, first = await self._written(begin)
         if isinstance(first, Blocked):
 
-            def still(ask: ModelAsk) -> Try:
+            def still(rows: Rows, ask: ModelAsk) -> Try | Refused:
                 # Its token may have ended while it waited.
-                self._identified(authorization)
-                return self.till.begin(caller, ask)
+                known = self._identified(rows, authorization)
+                return known if isinstance(known, Refused) else self.till.begin(rows, caller, ask)
 
             async def later(ask: ModelAsk) -> Try:
-                return await _written(lambda: still(ask))
+                return await self._written(lambda rows: still(rows, ask))
 
             ask, first = await self._turns.turn(caller, ask, first, later, gone)
-        return Crossing(self.till, caller, ask, first), more
+        return Crossing(self._writer, self.till, caller, ask, first), more
 
     async def record(
         self,
@@ -114,13 +161,23 @@ class Door:
         also: Callable[[Session], None] | None = None,
     ) -> None:
         """Writes a ledger entry, and in the same transaction whatever `also` writes."""
-        await _written(lambda: self._record(caller, action, subject, outcome, detail, also))
+        act = Act(action, subject, detail)
+        if also is None:
+            await self._written(lambda rows: self._append(rows, caller, act, outcome))
+            return
+
+        def write() -> None:
+            with self._writer.database.begin() as session:
+                also(session)
+                self._append(rows_of(session), caller, act, outcome)
+
+        await _passed(to_thread.run_sync(write))
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """What a query finds, read in a worker thread."""
 
         def reading() -> T:
-            with self._database.read() as session:
+            with self._writer.database.read() as session:
                 return query(session)
 
         return await to_thread.run_sync(reading)
@@ -130,38 +187,38 @@ class Door:
 
         Blocking: called by the kernel's tick, in a worker thread.
         """
+        return self._writer.write_and_wait(self._swept)
+
+    def _swept(self, rows: Rows) -> int:
         now = self.clock()
-        with self._database.begin() as session:
-            lost = usage.close_expired(session, now)
-            for row in lost:
-                detail = {"usd_micro": row.usd_micro, "run": row.run, "purpose": row.purpose}
-                ledger.append(
-                    session, ledger.Entry(f"{row.team}/{row.member}", "model.result", row.model, "expired", now, detail)
-                )
+        lost = usage.close_expired(rows, now)
+        for row in lost:
+            detail = {"usd_micro": row.usd_micro, "run": row.run, "purpose": row.purpose}
+            actor = f"{row.team}/{row.member}"
+            ledger.append(rows, ledger.Entry(actor, "model.result", row.model, "expired", now, detail))
         return len(lost)
 
-    def _identified(self, authorization: str | None) -> Caller:
+    async def _written(self, work: Callable[[Rows], T | Refused]) -> T:
+        """Refusals come back as values, for an exception would undo their rows; here they are raised."""
+        found = await _passed(self._writer.write(work))
+        if isinstance(found, Refused):
+            raise found
+        return found
+
+    def _identified(self, rows: Rows, authorization: str | None) -> Caller | Refused:
         try:
             return self._identity.identify(authorization, self.clock())
-        except Refused:
-            self._note_bad_token()
-            raise
+        except Refused as refused:
+            self._note_bad_token(rows)
+            return refused
 
-    def _record(
-        self,
-        caller: Caller,
-        action: str,
-        subject: str,
-        outcome: str,
-        detail: Mapping[str, Any],
-        also: Callable[[Session], None] | None,
+    def _append(
+        self, rows: Rows, caller: Caller, act: Act, outcome: str, more: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
-        with self._database.begin() as session:
-            if also is not None:
-                also(session)
-            ledger.append(session, ledger.Entry(caller.address, action, subject, outcome, self.clock(), detail))
+        detail = {**act.detail, **more}
+        ledger.append(rows, ledger.Entry(caller.address, act.action, act.subject, outcome, self.clock(), detail))
 
-    def _note_bad_token(self) -> None:
+    def _note_bad_token(self, rows: Rows) -> None:
         """Nobody can fill the ledger by guessing: one row a minute, with the count since the last."""
         now = self.clock()
         self._bad_tokens += 1
@@ -169,14 +226,13 @@ class Door:
             return
         detail = {"tries": self._bad_tokens}
         self._bad_tokens, self._bad_tokens_written = 0, now
-        with self._database.begin() as session:
-            ledger.append(session, ledger.Entry("unknown", "identify", "gateway", "refused", now, detail))
+        ledger.append(rows, ledger.Entry("unknown", "identify", "gateway", "refused", now, detail))
 
 
-async def _written(write: Callable[[], T]) -> T:
+async def _passed(writing: Awaitable[T]) -> T:
     """What cannot be written down is not done: `Refused`, with the reason."""
     try:
-        return await to_thread.run_sync(write)
+        return await writing
     except Unwritable as error:
         raise Refused("overloaded", f"Nothing passes that cannot be written down: {error}.") from error
 

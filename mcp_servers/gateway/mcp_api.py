@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
 from mcp.types import (
     LATEST_PROTOCOL_VERSION,
@@ -23,9 +21,12 @@ from mcp.types import (
     ToolsCapability,
 )
 from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.door import Door
+from mcp_servers.gateway.fast_lane import Endpoint
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
 from mcp_servers.gateway.refusals import Refused
@@ -37,33 +38,18 @@ _WAIT = re.compile(r"[0-9]{1,4}")
 _SERVER = Implementation(name="elf-gateway", version="1")
 
 
-def mcp_router(door: Door, upstreams: Upstreams, calls: ToolCalls) -> APIRouter:
-    """The route /mcp. GET and DELETE are answered 405: there is no stream to listen to and no session to end."""
-    router = APIRouter()
+def mcp_endpoint(door: Door, upstreams: Upstreams, calls: ToolCalls) -> Endpoint:
+    """What /mcp answers. All but POST is answered 405: there is no stream to listen to and no session to end."""
 
-    @router.post("/mcp")
-    @router.post("/mcp/")
-    async def post(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
+    async def answer(request: Request) -> Response:
+        if request.method != "POST":
+            return Response(status_code=405, headers={"Allow": "POST"})
         try:
-            caller = await door.identify(request.headers.get("authorization"))
+            return await _answer(door, upstreams, calls, request)
         except Refused as refused:
             return jsonrpc.unauthenticated(refused)
-        if wrong := wrong_headers(request):
-            return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
-        try:
-            call = jsonrpc.parse(await request.body())
-        except RpcError as error:
-            return jsonrpc.error(error.call_id, error.code, error.message, 400)
-        if call.notification:
-            return Response(status_code=202)
-        return await _answer(door, upstreams, calls, caller, call, said(request))
 
-    @router.api_route("/mcp", methods=["GET", "DELETE", "PUT", "PATCH"])
-    @router.api_route("/mcp/", methods=["GET", "DELETE", "PUT", "PATCH"])
-    async def other(_request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
-        return Response(status_code=405, headers={"Allow": "POST"})
-
-    return router
+    return answer
 
 
 def wrong_headers(request: Request) -> tuple[int, str] | None:
@@ -85,12 +71,51 @@ def said(request: Request) -> tuple[str, int]:
     return run if _RUN.fullmatch(run) else "none", int(wait) if _WAIT.fullmatch(wait) else 0
 
 
-async def _answer(
-    door: Door, upstreams: Upstreams, calls: ToolCalls, caller: Caller, call: Call, said: tuple[str, int]
+async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: Request) -> Response:
+    """Raises `Refused` for whoever is not known: before its body is looked at, where its token says so by itself."""
+    authorization = request.headers.get("authorization")
+    if door.claimed(authorization) is None:
+        await door.identify(authorization)
+    asked = _read(request, await request.body())
+    if isinstance(asked, tuple):
+        return await _call_tool(calls, authorization, *asked, said(request))
+    caller = await door.identify(authorization)
+    if isinstance(asked, Response):
+        return asked
+    return await _answer_other(door, upstreams, caller, asked)
+
+
+def _read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response:
+    """A tool call with its parameters, another call, or what is wrong with the request."""
+    if wrong := wrong_headers(request):
+        return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
+    try:
+        call = jsonrpc.parse(body)
+    except RpcError as error:
+        return jsonrpc.error(error.call_id, error.code, error.message, 400)
+    if call.notification:
+        return Response(status_code=202)
+    if call.method != "tools/call":
+        return call
+    try:
+        return call, CallToolRequestParams.model_validate(call.params)
+    except ValidationError as error:
+        return _invalid(call, error)
+
+
+async def _call_tool(
+    calls: ToolCalls, authorization: str | None, call: Call, params: CallToolRequestParams, said: tuple[str, int]
 ) -> Response:
     try:
-        if call.method == "tools/call":
-            return jsonrpc.raw_result(call, await _call_tool(calls, caller, call, said))
+        return jsonrpc.raw_result(call, await calls.call(authorization, params.name, params.arguments or {}, *said))
+    except Refused as refused:
+        if refused.code == "unauthenticated":
+            raise
+        return jsonrpc.refusal(call.id, refused)
+
+
+async def _answer_other(door: Door, upstreams: Upstreams, caller: Caller, call: Call) -> Response:
+    try:
         if call.method == "tools/list":
             return jsonrpc.result(call, await _list_tools(door, upstreams, caller))
         if call.method == "initialize":
@@ -100,10 +125,14 @@ async def _answer(
     except Refused as refused:
         return jsonrpc.refusal(call.id, refused)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")
+        return _invalid(call, error)
     return jsonrpc.error(call.id, jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.")
+
+
+def _invalid(call: Call, error: ValidationError) -> Response:
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")
 
 
 def initialize(call: Call) -> dict[str, Any]:
@@ -123,11 +152,6 @@ async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[
     allowed = [tool for tool in tools if door.grants.may_call(caller, tool.name)]
     listed = wire(ListToolsResult(tools=allowed))
     return listed | {"_meta": {"elf/unavailable": missing}} if missing else listed
-
-
-async def _call_tool(calls: ToolCalls, caller: Caller, call: Call, said: tuple[str, int]) -> bytes:
-    params = CallToolRequestParams.model_validate(call.params)
-    return await calls.call(caller, params.name, params.arguments or {}, *said)
 
 
 def wire(model: BaseModel) -> dict[str, Any]:

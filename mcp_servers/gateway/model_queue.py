@@ -17,6 +17,7 @@ from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.refusals import Code, Refused
 from mcp_servers.gateway.till import ModelAsk, Till, Try
 from mcp_servers.resilience.queue import Bounds, NotYet, Queue, SentAway
+from memory.rows import Rows
 
 #: What calls wait for that found no free place.
 PLACE = "a free place"
@@ -48,7 +49,7 @@ class _Moved(Exception):
 
 
 class ModelQueue:
-    """`first` is asked in a worker thread, `turn` on the event loop."""
+    """`first` is asked inside the writer, `turn` on the event loop."""
 
     def __init__(self, queue: Queue, till: Till, record: Record, clock: Callable[[], datetime]) -> None:
         self._queue = queue
@@ -56,14 +57,14 @@ class ModelQueue:
         self._full = 0
         self._full_written: datetime | None = None
 
-    def first(self, caller: Caller, ask: ModelAsk) -> Try | Blocked:
-        """The call's first try, paid for; or what it has to wait for, if it may. Raises `Refused`."""
+    def first(self, rows: Rows, caller: Caller, ask: ModelAsk) -> Try | Blocked | Refused:
+        """The call's first try, paid for; or what it has to wait for, if it may; or why it may not pass."""
         # Whoever may not use the model at all is told so at once.
         if ask.may_wait and (caller.kind != "member" or ask.asked in self._till.grants.models(caller)):
             found = self._blocked(ask)
             if found is not None:
                 return found
-        return self._till.begin(caller, ask)
+        return self._till.begin(rows, caller, ask)
 
     async def turn(
         self,

@@ -26,6 +26,7 @@ from mcp_servers.gateway import openai_wire as wire
 from mcp_servers.gateway.chat import ChatRequest, Piece
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.embeddings import EmbeddingRequest
+from mcp_servers.gateway.fast_lane import Endpoint
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Models, Plan
 from mcp_servers.gateway.prices import Tokens
@@ -43,12 +44,20 @@ log = logging.getLogger(__name__)
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def openai_router(door: Door, models: Models) -> APIRouter:
-    """The routes under /v1."""
-    router = APIRouter()
+def chat_endpoint(door: Door, models: Models) -> Endpoint:
+    """What /v1/chat/completions answers."""
 
     async def chat_completions(request: Request) -> Response:
+        if request.method != "POST":
+            return Response(status_code=405, headers={"Allow": "POST"})
         return await _answered(door, lambda: _chat(door, models, request))
+
+    return chat_completions
+
+
+def openai_router(door: Door, models: Models) -> APIRouter:
+    """The other routes under /v1."""
+    router = APIRouter()
 
     async def embeddings(request: Request) -> Response:
         return await _answered(door, lambda: _embed(door, models, request))
@@ -57,7 +66,6 @@ def openai_router(door: Door, models: Models) -> APIRouter:
         return await _answered(door, lambda: _list(door, models, request))
 
     # Plain routes: what they read is checked here, and nothing else is worth its time on every call.
-    router.add_route("/v1/chat/completions", chat_completions, methods=["POST"])
     router.add_route("/v1/embeddings", embeddings, methods=["POST"])
     router.add_route("/v1/models", list_models, methods=["GET"])
     return router

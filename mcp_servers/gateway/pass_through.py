@@ -111,7 +111,7 @@ class _Visit:
                 return Response(status_code=202)
             return await self._asks(session, caller, call)
         except Refused as refused:
-            if call.notification or isinstance(refused, SessionUnknown):
+            if call.notification or isinstance(refused, SessionUnknown) or refused.code == "unauthenticated":
                 raise
             return jsonrpc.refusal(call.id, refused)
         except RpcError as error:
@@ -207,7 +207,9 @@ class _Visit:
                 jsonrpc.METHOD_NOT_FOUND, f"{self._name} has tools alone; {call.method[:60]!r} is none of its methods."
             )
         name, arguments = self._tool_of(call)
-        return jsonrpc.raw_result(call, await self._through.calls.call(caller, name, arguments, *said(self._request)))
+        return jsonrpc.raw_result(
+            call, await self._through.calls.call(self._authorization, name, arguments, *said(self._request))
+        )
 
     async def _tools(self, caller: Caller, call: Call) -> JSONResponse:
         """What was admitted, and is granted to this caller; never what the server says at this moment."""

@@ -40,7 +40,7 @@ from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rpc_server import greeting
-from mcp_servers.gateway.tool_calls import TOOL, ToolCalls
+from mcp_servers.gateway.tool_calls import ToolCalls, subject_of
 from mcp_servers.gateway.upstreams import Served, Upstreams
 from mcp_servers.monitor.observer import ToolCall
 
@@ -138,7 +138,7 @@ class PassThrough:
         pending = Pending(id_, call.method, subject, said[0], clock, anyio.current_time(), token=token)
         session.pending[id_] = pending
         try:
-            params = await self._allowed(session, pending, call.params, said[1])
+            params = await self._allowed(session, pending, call.params, said[1], authorization)
         except BaseException:
             session.pending.pop(id_, None)
             raise
@@ -196,32 +196,34 @@ class PassThrough:
         await self.door.record(session.owner, "mcp.stream", session.name, "allowed", {"resumed": last is not None})
         return await self._exchange.listened(session, theirs, authorization)
 
-    async def _allowed(self, session: Session, pending: Pending, params: dict[str, Any], wait: float) -> dict[str, Any]:
+    async def _allowed(
+        self, session: Session, pending: Pending, params: dict[str, Any], wait: float, authorization: str | None
+    ) -> dict[str, Any]:
         """What is to be sent: decided on, and written down either way. Raises `Refused`, `RpcError`."""
-        owner, tool = session.owner, pending.method == "tools/call"
-        arguments: dict[str, Any] = params.get("arguments") or {}
-        action, kind, what = (
-            ("tool.call", "arguments_sha256", arguments) if tool else ("mcp.request", "params_sha256", params)
-        )
-        detail = {kind: sha256(to_json(what)), "run": pending.run}
+        owner, method = session.owner, pending.method
+        if method == "tools/call":
+            return await self._tool_allowed(pending, params, wait, authorization)
+        detail = {"params_sha256": sha256(to_json(params)), "run": pending.run}
         try:
-            if tool:
-                _check_name(pending, detail)
-                await self.calls.decide(owner, pending.subject, arguments, wait)
-                sent: dict[str, Any] = {"name": params["name"], "arguments": arguments}
-            else:
-                use = self.door.grants.use_of(owner, session.name)
-                sent = request_params(session.name, pending.method, params, use)
-                await self._take(owner, session.name, pending.method)
+            sent = request_params(session.name, method, params, self.door.grants.use_of(owner, session.name))
+            await self._take(owner, session.name, method)
         except (Refused, jsonrpc.RpcError) as refused:
-            await self.door.record(owner, action, pending.subject, "refused", detail | {"why": refused.message})
+            await self.door.record(owner, "mcp.request", pending.subject, "refused", detail | {"why": refused.message})
             self.door.till.observer.refused("tool", refused.code if isinstance(refused, Refused) else "not_found")
             raise
-        await self.door.record(owner, action, pending.subject, "allowed", detail)
-        if tool:
-            call = ToolCall(owner.team, owner.member, pending.subject, pending.run)
-            pending.watched = self.door.till.observer.tool_call(call)
+        await self.door.record(owner, "mcp.request", pending.subject, "allowed", detail)
         return sent
+
+    async def _tool_allowed(
+        self, pending: Pending, params: dict[str, Any], wait: float, authorization: str | None
+    ) -> dict[str, Any]:
+        arguments: dict[str, Any] = params.get("arguments") or {}
+        # What is no name stands nowhere, whoever asks meanwhile what is under way.
+        name, pending.subject = pending.subject, subject_of(pending.subject)
+        owner = await self.calls.begin(authorization, name, arguments, pending.run, wait)
+        call = ToolCall(owner.team, owner.member, pending.subject, pending.run)
+        pending.watched = self.door.till.observer.tool_call(call)
+        return {"name": params["name"], "arguments": arguments}
 
     async def _take(self, caller: Caller, name: str, method: str) -> None:
         """A place within the law's and the server's rate of calls a minute, for each method. Raises `Refused`."""
@@ -237,12 +239,3 @@ class PassThrough:
         self._sessions.drop(session)
         for pending in list(session.pending.values()):
             await self._messages.settle(session, pending, "broken")
-
-
-def _check_name(pending: Pending, detail: dict[str, Any]) -> None:
-    """Raises `Refused` (bad_request). What is no name is written down by its hash, as at /mcp."""
-    if TOOL.fullmatch(pending.subject):
-        return
-    detail["name_sha256"] = sha256(pending.subject.encode(errors="replace"))
-    pending.subject = "no name of a tool"
-    raise Refused("bad_request", "A tool's name is in lower-case letters, digits and underscores; tools/list has them.")

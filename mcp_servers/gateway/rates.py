@@ -15,7 +15,7 @@ _MOST_KEYS = 20_000
 
 @dataclass
 class Rates:
-    """Takes a place for each call, or refuses it with the time at which there is one. Used by one thread: the event loop's."""
+    """Takes a place for each call, or refuses it with the time at which there is one. One call at a time."""
 
     _taken: dict[tuple[str, str], deque[datetime]] = field(default_factory=dict[tuple[str, str], deque[datetime]])
 

@@ -1,7 +1,7 @@
 """Money for model calls: each try of a request is held at its upper bound before it is made, and settled after it.
 
-Everything here is one short transaction in a worker thread. What was decided, and why a request moved on along its chain, is in
-the ledger in the transaction of the money.
+Everything here is one short transaction, inside the writer. What was decided, and why a request moved on along its chain, is
+in the ledger in the transaction of the money. A refusal is given back, not raised: an exception would undo its row.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from mcp_servers.gateway.allowance import Allowance
 from mcp_servers.gateway.chat import Failure
@@ -25,7 +23,7 @@ from mcp_servers.gateway.run_loops import LoopStopped, RunLoops
 from mcp_servers.monitor.observer import ModelCall, ModelEnd, Nobody, Observer
 from mcp_servers.resilience.load import LoadGate, Overloaded
 from memory import budgets, ledger, usage
-from memory.session import Database
+from memory.rows import Rows
 from policies.models import ModelsLaw
 
 #: A reservation lives this much longer than the call may take.
@@ -102,7 +100,6 @@ class ChainRefused(Refused):
 class Till:
     """`new_id` gives fresh ids for reservations."""
 
-    database: Database
     grants: Grants
     allowance: Allowance
     prices: Prices
@@ -115,8 +112,8 @@ class Till:
     #: Told that a call ended, for those who wait for its place or its circuit.
     freed: Callable[[], None] = lambda: None
 
-    def begin(self, caller: Caller, ask: ModelAsk) -> Try:
-        """Load, grant, loop, price, circuit, budget: the first link that may be tried. Raises `Refused`; every no has its row."""
+    def begin(self, rows: Rows, caller: Caller, ask: ModelAsk) -> Try | Refused:
+        """Load, grant, loop, price, circuit, budget: the first link that may be tried, or why none; every no has its row."""
         try:
             self.load.check(self.clock())
             self.grants.check_model(caller, ask.asked)
@@ -124,132 +121,30 @@ class Till:
                 self.loops.check(caller.team, ask.run, ask.request_sha256, ask.law.loops)
         except Overloaded as overloaded:
             if overloaded.worth_a_row:
-                self._refuse(caller, ask, {"why": str(overloaded), "refusals": overloaded.refused})
-            raise Refused("overloaded", str(overloaded), overloaded.opens_at) from overloaded
+                self._refuse(rows, caller, ask, {"why": str(overloaded), "refusals": overloaded.refused})
+            return Refused("overloaded", str(overloaded), overloaded.opens_at)
         except LoopStopped as stopped:
             if stopped.worth_a_row:
-                self._refuse(caller, ask, {"why": stopped.message, "refusals": stopped.refusals})
-            raise
+                self._refuse(rows, caller, ask, {"why": stopped.message, "refusals": stopped.refusals})
+            return stopped
         except Refused as refused:
-            self._refuse(caller, ask, {"why": refused.message})
-            raise
-        limits = self.allowance.limits(caller)
-        with self.database.begin() as session:
-            held = self._hold(session, caller, ask, limits, ask.plan.links, ())
-        return _or_raise(held)
+            self._refuse(rows, caller, ask, {"why": refused.message})
+            return refused
+        return self._hold(rows, caller, ask, self.allowance.limits(caller), ask.plan.links, ())
 
     def move_on(
-        self, caller: Caller, ask: ModelAsk, tried: Try, meter: Meter, *, time_left: bool
+        self, rows: Rows, caller: Caller, ask: ModelAsk, tried: Try, meter: Meter, *, time_left: bool
     ) -> Try | Refused | None:
         """Settles a failed try and holds the next, in one transaction. None: nothing is left to try; a refusal: nothing may be."""
         moves = (*tried.moves, (tried.link.name, meter.outcome))
         limits = self.allowance.limits(caller)
-        with self.database.begin() as session:
-            self._settle(session, caller, ask, tried, meter)
-            if not tried.rest or not time_left:
-                return None
-            return self._hold(session, caller, ask, limits, tried.rest, moves)
+        self.end(rows, caller, ask, tried, meter)
+        if not tried.rest or not time_left:
+            return None
+        return self._hold(rows, caller, ask, limits, tried.rest, moves)
 
-    def end(self, caller: Caller, ask: ModelAsk, tried: Try, meter: Meter) -> None:
-        """Settles the last try."""
-        with self.database.begin() as session:
-            self._settle(session, caller, ask, tried, meter)
-
-    def _hold(
-        self,
-        session: Session,
-        caller: Caller,
-        ask: ModelAsk,
-        limits: budgets.Limits,
-        links: Sequence[Link],
-        moves: tuple[tuple[str, str], ...],
-    ) -> Try | ChainRefused:
-        """The first of the links that may be tried, paid for; else the first reason why not. Writes a row either way."""
-        now = self.clock()
-        standing = budgets.stand(session, caller.team, caller.member, ask.run, now)
-        near = standing.near(limits)
-        if near:
-            self._warn(session, caller, near, standing, limits, now)
-        thrifty = ask.law.economy.applies(caller.team, near_limit=bool(near))
-        if thrifty and not moves:
-            links = self._cheapest_first((*links, *(link for link in ask.plan.cheaper if link not in links)), ask)
-        refusals: list[Refused] = []
-        for number, link in enumerate(links):
-            reservation = self.new_id()
-            try:
-                held = self._reserve(session, caller, ask, limits, link, reservation, standing, now)
-            except Refused as refused:
-                refusals.append(refused)
-                moves = (*moves, (link.name, _reason(refused)))
-                continue
-            detail = _detail(ask) | {"reservation": reservation, "held_usd_micro": held}
-            detail |= {"price": self.prices.basis(link)} | _chain_detail(ask, moves, thrifty=thrifty)
-            self._write(session, caller, "model.call", link.name, "allowed", now, detail)
-            return self._seen(
-                caller, ask, Try(link, reservation, held, standing.day, now, tuple(links[number + 1 :]), moves)
-            )
-        detail = _detail(ask) | {"why": refusals[0].message} | _chain_detail(ask, moves, thrifty=thrifty)
-        self._write(session, caller, "model.call", links[0].name, "refused", now, detail)
-        return ChainRefused(refusals[0], moves)
-
-    def _seen(self, caller: Caller, ask: ModelAsk, tried: Try) -> Try:
-        """Counts the try as under way, and shows it to whoever watches."""
-        self.load.began(tried.reservation, tried.began + ask.deadline + GRACE)
-        link = tried.link
-        tried.ended = self.observer.model_call(
-            ModelCall(
-                caller.team, caller.member, link.provider, link.name, ask.asked, ask.purpose, ask.run, ask.tokens_out
-            )
-        )
-        return tried
-
-    def _reserve(
-        self,
-        session: Session,
-        caller: Caller,
-        ask: ModelAsk,
-        limits: budgets.Limits,
-        link: Link,
-        reservation: str,
-        standing: budgets.Standing,
-        now: datetime,
-    ) -> int:
-        """The upper bound in micro-dollars, held. Raises `Refused` and holds nothing."""
-        held = self.prices.upper_bound(link, ask.tokens_in, ask.tokens_out)
-        self.circuits.check(link, ask.law.circuit, now)
-        lifetime = ask.deadline + GRACE
-        hold = budgets.Hold(reservation, caller.team, caller.member, link.name, ask.purpose, ask.run, held, lifetime)
-        try:
-            budgets.reserve(session, hold, limits, now, standing)
-        except budgets.OverBudget as over:
-            self.circuits.abandoned(link, now)
-            raise Refused("over_budget", str(over), over.opens_at) from over
-        return held
-
-    def _cheapest_first(self, links: Sequence[Link], ask: ModelAsk) -> list[Link]:
-        def bound(link: Link) -> tuple[bool, int]:
-            try:
-                return False, self.prices.upper_bound(link, ask.tokens_in, ask.tokens_out)
-            except PriceUnknown:
-                return True, 0
-
-        return sorted(links, key=bound)
-
-    def _warn(
-        self,
-        session: Session,
-        caller: Caller,
-        near: list[budgets.Account],
-        standing: budgets.Standing,
-        limits: budgets.Limits,
-        now: datetime,
-    ) -> None:
-        for account in budgets.first_warnings(session, near, standing.day):
-            detail = {"period": account.period, "committed_usd_micro": standing.committed[account]}
-            detail |= {"limit_usd_micro": limits.of(account), "at_percent": limits.warn_at_percent}
-            self._write(session, caller, "budget.warning", account.scope, "near", now, detail)
-
-    def _settle(self, session: Session, caller: Caller, ask: ModelAsk, tried: Try, meter: Meter) -> None:
+    def end(self, rows: Rows, caller: Caller, ask: ModelAsk, tried: Try, meter: Meter) -> None:
+        """Settles a try: what it turned out to cost takes the place of what was held."""
         now = self.clock()
         self.load.ended(tried.reservation)
         self.circuits.ended(tried.link, ask.law.circuit, meter.outcome, now)
@@ -259,7 +154,7 @@ class Till:
             spent = self._cost(tried.link, meter.tokens, tried.held_usd_micro)
         took = int((now - tried.began).total_seconds() * 1000)
         try:
-            counted = budgets.settle(session, tried.reservation, spent, now)
+            counted = budgets.settle(rows, tried.reservation, spent, now)
         except LookupError:
             # The sweep was faster: the call outlived its reservation, which is spent and recorded already.
             counted = tried.held_usd_micro
@@ -278,12 +173,106 @@ class Till:
                 latency_ms=took,
                 outcome=meter.outcome,
             )
-            usage.record(session, row)
+            usage.record(rows, row)
         detail = {"reservation": tried.reservation, "run": ask.run, "usd_micro": counted, "ms": took}
         detail |= {"tokens_in": tokens.input, "tokens_out": tokens.output, "answer_sha256": meter.answer_sha256}
-        self._write(session, caller, "model.result", tried.link.name, meter.outcome, now, detail)
+        self._write(rows, caller, "model.result", tried.link.name, meter.outcome, now, detail)
         tried.ended(ModelEnd(meter.outcome, tokens.input, tokens.output, counted, (now - tried.began).total_seconds()))
         self.freed()
+
+    def _hold(
+        self,
+        rows: Rows,
+        caller: Caller,
+        ask: ModelAsk,
+        limits: budgets.Limits,
+        links: Sequence[Link],
+        moves: tuple[tuple[str, str], ...],
+    ) -> Try | ChainRefused:
+        """The first of the links that may be tried, paid for; else the first reason why not. Writes a row either way."""
+        now = self.clock()
+        standing = budgets.stand(rows, caller.team, caller.member, ask.run, now)
+        near = standing.near(limits)
+        if near:
+            self._warn(rows, caller, near, standing, limits, now)
+        thrifty = ask.law.economy.applies(caller.team, near_limit=bool(near))
+        if thrifty and not moves:
+            links = self._cheapest_first((*links, *(link for link in ask.plan.cheaper if link not in links)), ask)
+        refusals: list[Refused] = []
+        for number, link in enumerate(links):
+            reservation = self.new_id()
+            try:
+                held = self._reserve(rows, caller, ask, limits, link, reservation, standing, now)
+            except Refused as refused:
+                refusals.append(refused)
+                moves = (*moves, (link.name, _reason(refused)))
+                continue
+            detail = _detail(ask) | {"reservation": reservation, "held_usd_micro": held}
+            detail |= {"price": self.prices.basis(link)} | _chain_detail(ask, moves, thrifty=thrifty)
+            self._write(rows, caller, "model.call", link.name, "allowed", now, detail)
+            return self._seen(
+                caller, ask, Try(link, reservation, held, standing.day, now, tuple(links[number + 1 :]), moves)
+            )
+        detail = _detail(ask) | {"why": refusals[0].message} | _chain_detail(ask, moves, thrifty=thrifty)
+        self._write(rows, caller, "model.call", links[0].name, "refused", now, detail)
+        return ChainRefused(refusals[0], moves)
+
+    def _seen(self, caller: Caller, ask: ModelAsk, tried: Try) -> Try:
+        """Counts the try as under way, and shows it to whoever watches."""
+        self.load.began(tried.reservation, tried.began + ask.deadline + GRACE)
+        link = tried.link
+        tried.ended = self.observer.model_call(
+            ModelCall(
+                caller.team, caller.member, link.provider, link.name, ask.asked, ask.purpose, ask.run, ask.tokens_out
+            )
+        )
+        return tried
+
+    def _reserve(
+        self,
+        rows: Rows,
+        caller: Caller,
+        ask: ModelAsk,
+        limits: budgets.Limits,
+        link: Link,
+        reservation: str,
+        standing: budgets.Standing,
+        now: datetime,
+    ) -> int:
+        """The upper bound in micro-dollars, held. Raises `Refused` and holds nothing."""
+        held = self.prices.upper_bound(link, ask.tokens_in, ask.tokens_out)
+        self.circuits.check(link, ask.law.circuit, now)
+        lifetime = ask.deadline + GRACE
+        hold = budgets.Hold(reservation, caller.team, caller.member, link.name, ask.purpose, ask.run, held, lifetime)
+        try:
+            budgets.reserve(rows, hold, limits, now, standing)
+        except budgets.OverBudget as over:
+            self.circuits.abandoned(link, now)
+            raise Refused("over_budget", str(over), over.opens_at) from over
+        return held
+
+    def _cheapest_first(self, links: Sequence[Link], ask: ModelAsk) -> list[Link]:
+        def bound(link: Link) -> tuple[bool, int]:
+            try:
+                return False, self.prices.upper_bound(link, ask.tokens_in, ask.tokens_out)
+            except PriceUnknown:
+                return True, 0
+
+        return sorted(links, key=bound)
+
+    def _warn(
+        self,
+        rows: Rows,
+        caller: Caller,
+        near: list[budgets.Account],
+        standing: budgets.Standing,
+        limits: budgets.Limits,
+        now: datetime,
+    ) -> None:
+        for account in budgets.first_warnings(rows, near, standing.day):
+            detail = {"period": account.period, "committed_usd_micro": standing.committed[account]}
+            detail |= {"limit_usd_micro": limits.of(account), "at_percent": limits.warn_at_percent}
+            self._write(rows, caller, "budget.warning", account.scope, "near", now, detail)
 
     def _cost(self, link: Link, tokens: Tokens, held: int) -> int:
         try:
@@ -291,14 +280,13 @@ class Till:
         except PriceUnknown:
             return held
 
-    def _refuse(self, caller: Caller, ask: ModelAsk, detail: Mapping[str, Any]) -> None:
-        with self.database.begin() as session:
-            link = ask.plan.links[0].name
-            self._write(session, caller, "model.call", link, "refused", self.clock(), {**_detail(ask), **detail})
+    def _refuse(self, rows: Rows, caller: Caller, ask: ModelAsk, detail: Mapping[str, Any]) -> None:
+        link = ask.plan.links[0].name
+        self._write(rows, caller, "model.call", link, "refused", self.clock(), {**_detail(ask), **detail})
 
     def _write(
         self,
-        session: Session,
+        rows: Rows,
         caller: Caller,
         action: str,
         subject: str,
@@ -306,7 +294,7 @@ class Till:
         now: datetime,
         detail: Mapping[str, Any],
     ) -> None:
-        ledger.append(session, ledger.Entry(caller.address, action, subject, outcome, now, detail))
+        ledger.append(rows, ledger.Entry(caller.address, action, subject, outcome, now, detail))
 
 
 def trail(moves: Sequence[tuple[str, str]]) -> str:
@@ -331,9 +319,3 @@ def _chain_detail(ask: ModelAsk, moves: Sequence[tuple[str, str]], *, thrifty: b
 
 def _reason(refused: Refused) -> str:
     return "circuit_open" if refused.code == "upstream_failed" else refused.code
-
-
-def _or_raise(held: Try | ChainRefused) -> Try:
-    if isinstance(held, ChainRefused):
-        raise held
-    return held

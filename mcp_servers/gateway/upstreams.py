@@ -6,6 +6,7 @@ freed of the secrets it was given, marked untrusted.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -115,7 +116,8 @@ class Upstreams:
         """The tool's result; an `isError` result if it failed, took too long, or gave too much. `Refused`: no such tool."""
         one, tool = await self.admitted(name), name.partition("__")[2]
         try:
-            with anyio.fail_after(one.terms.call_seconds):
+            # asyncio's own: anyio's costs a tenth of what the gateway adds to a call.
+            async with asyncio.timeout(one.terms.call_seconds):
                 result = await one.server.call_tool(tool, arguments, caller)
         except TimeoutError:
             return error_result(

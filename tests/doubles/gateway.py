@@ -165,7 +165,8 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    guard = Guard(app, {f"127.0.0.1:{port}"}, refused=TurnedAway(database, lambda: world.now))
+    turned_away = TurnedAway(database, lambda: world.now)
+    guard = Guard(gateway.before(app), {f"127.0.0.1:{port}"}, refused=turned_away)
     with serving(guard, port) as url:
         yield Office(url, world, database, identity, gateway)
     database.close()

@@ -162,8 +162,8 @@ def test_planted_hole_a_gateway_that_decides_on_the_header_runs_the_body_s_tool(
 ) -> None:
     decide = tool_calls.ToolCalls.decide
 
-    async def by_header(self: Any, caller: Caller, _name: str, arguments: Mapping[str, Any], wait: float) -> None:
-        await decide(self, caller, "desk__whoami", arguments, wait)
+    def by_header(self: Any, caller: Caller, _name: str, arguments: Mapping[str, Any], limit: int | None) -> None:
+        decide(self, caller, "desk__whoami", arguments, limit)
 
     monkeypatch.setattr(tool_calls.ToolCalls, "decide", by_header)
     assert use(gateway, "desk__secret", **{"Mcp-Name": "desk__whoami"})["result"]["content"][0]["text"] == "the secret"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -227,3 +228,53 @@ async def test_a_blocking_tool_runs_in_a_thread_and_still_knows_who_called() -> 
     assert result.structuredContent == {"text": "hi hi devops/lead"}
     with pytest.raises(LookupError):
         current_caller()
+
+
+@pytest.mark.rows("F39", "L7")
+def test_a_member_whose_deployment_ended_is_refused_at_its_next_call_whatever_it_sends(gateway: Office) -> None:
+    headers = gateway.headers()
+    assert "result" in post(gateway, call("desk__whoami"), headers).json()
+    gateway.world.alive.clear()
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    for body in (call("desk__whoami"), call("no such name"), call("desk__whoami", [1]), ping, [], {"id": {}}):
+        answer = post(gateway, body, headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="elf"'), body
+    assert [row[3] for row in gateway.ledger("tool.call")] == ["allowed"], "nothing more was allowed or even looked at"
+    assert [row[3] for row in gateway.ledger("identify")] == ["refused"]
+
+
+@pytest.mark.rows("F39", "L7")
+def test_planted_hole_a_gateway_that_trusts_the_signature_it_remembers_lets_the_ended_in(
+    gateway: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = gateway.headers()
+    gateway.world.alive.clear()
+    monkeypatch.setattr(gateway.identity, "identify", gateway.identity.claimed)
+    assert "result" in post(gateway, call("desk__whoami"), headers).json()
+
+
+@pytest.mark.rows("F103", "L7")
+def test_a_call_that_cannot_be_written_down_is_not_made(gateway: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    async def spy(name: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
+        made.append(name)
+        return CallToolResult(content=[])
+
+    def full() -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(gateway.gateway.upstreams, "call", spy)
+    with monkeypatch.context() as disk:
+        disk.setattr(gateway.database.engine, "raw_connection", full)
+        refused = post(gateway, call("desk__whoami")).json()["error"]
+    assert refused["data"]["reason"] == "overloaded" and "free some room" in refused["message"]
+    assert made == [], "no call without its row"
+    assert "result" in post(gateway, call("desk__whoami")).json() and made == ["desk__whoami"]
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/v1/chat/completions"])
+def test_the_busiest_paths_take_post_alone(gateway: Office, path: str) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = httpx.request(method, f"{gateway.url}{path}", headers=gateway.headers())
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
