@@ -96,11 +96,19 @@ def _crowd(stage: Stage, teams: int) -> list[dict[str, Any]]:
     kernel = psutil.Process(stage.kernel.pid)
     processes = [kernel, *kernel.children(recursive=True)]
     # Proportional set size: a page shared by twenty forks counts once.
-    memory = sum(process.memory_full_info().pss for process in processes) / 1e9
+    memory = sum(map(_memory, processes)) / 1e9
     return [
         _figure(f"{teams} teams: all healthy after serving began", seconds, "s", None),
         _figure(f"{teams} teams: memory of all {len(processes)} processes", memory, "GB", 3),
     ]
+
+
+def _memory(process: psutil.Process) -> int:
+    """Bytes; nothing for one that ended meanwhile, as the kernel's Git processes do all the time."""
+    try:
+        return process.memory_full_info().pss
+    except psutil.NoSuchProcess:
+        return 0
 
 
 @contextmanager
