@@ -300,7 +300,64 @@ def test_a_tool_call_that_may_wait_waits_for_its_rate_to_open(gateway: Office, p
     assert late["data"]["reason"] == "rate_limited" and late["data"]["opens_at"] and "did not come" in late["message"]
 
 
-def use(gateway: Office, **more: str) -> httpx.Response:
+@pytest.mark.rows("F39", "F54")
+def test_a_waiting_tool_call_has_one_row_however_often_it_was_its_turn(
+    gateway: Office, people: ThreadPoolExecutor
+) -> None:
+    gateway.world.calls_per_minute = 1
+    use(gateway)
+    gateway.world.now += timedelta(seconds=59.9)
+    waits = people.submit(lambda: use(gateway, **{"X-Elf-Wait": "9"}))
+    until(gateway, 1)
+    # It looked again by itself, more than once, before its rate opened.
+    time.sleep(0.3)
+    assert [row[3] for row in gateway.ledger("tool.call")] == ["allowed"], "what waits is not decided yet"
+    gateway.world.now += timedelta(seconds=1)
+    assert "result" in waits.result(10).json()
+    gateway.world.models_law = law(seconds=0.1)
+    assert "error" in use(gateway, **{"X-Elf-Wait": "9"}).json()
+    rows = gateway.ledger("tool.call")
+    assert [row[3] for row in rows] == ["allowed", "allowed", "refused"] and "did not come" in rows[-1][4]["why"]
+
+
+@pytest.mark.rows("F39", "F54", "L7")
+def test_a_token_or_a_grant_that_ended_while_a_tool_call_waited_lets_it_pass_no_more(
+    gateway: Office, people: ThreadPoolExecutor
+) -> None:
+    gateway.world.calls_per_minute = 1
+    editor, other = "marketing-team/editor", "devops/architect"
+    for who in (editor, other):
+        assert "result" in use(gateway, who).json()
+    waits = [people.submit(use, gateway, who, **{"X-Elf-Wait": "9"}) for who in (editor, other)]
+    until(gateway, 2)
+    gateway.world.alive.discard("d-marketing")
+    gateway.world.grants = ()
+    gateway.world.now += timedelta(seconds=61)
+    gateway.gateway.door.queue.freed()
+    ended, taken_away = (one.result(10) for one in waits)
+    assert ended.status_code == 401 and taken_away.json()["error"]["data"]["reason"] == "not_allowed"
+    rows = [(row[0], row[3]) for row in gateway.ledger("tool.call")]
+    assert rows == [(editor, "allowed"), (other, "allowed"), (other, "refused")], "the unknown have no acts"
+
+
+@pytest.mark.rows("F39", "L7")
+@pytest.mark.parametrize("wait", ["0", "9"])
+def test_a_tool_call_visits_the_writer_twice_and_may_wait_at_no_further_cost(
+    gateway: Office, wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits, write = [0], gateway.gateway.writer.write
+
+    async def counted(work: Any) -> Any:
+        visits[0] += 1
+        return await write(work)
+
+    monkeypatch.setattr(gateway.gateway.writer, "write", counted)
+    gateway.world.calls_per_minute = 9
+    assert "result" in use(gateway, **{"X-Elf-Wait": wait}).json()
+    assert visits == [2], "who, whether and the row that says so; then how it ended"
+
+
+def use(gateway: Office, who: str = "marketing-team/editor", **more: str) -> httpx.Response:
     params = {"name": "desk__whoami", "arguments": {}}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    return httpx.post(f"{gateway.url}/mcp", json=body, headers=gateway.headers() | more, timeout=30)
+    return httpx.post(f"{gateway.url}/mcp", json=body, headers=gateway.headers(who) | more, timeout=30)

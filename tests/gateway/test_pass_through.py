@@ -101,6 +101,22 @@ def test_another_member_s_session_is_as_unknown_as_one_that_never_was(
     assert "result" in theirs.calls()[0], "the owner alone stood in the way"
 
 
+@pytest.mark.rows("F39", "L7")
+def test_a_token_that_ends_between_the_door_and_the_decision_calls_nothing(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, server = both
+    member, rate_of = opened(gateway), upstreams.Upstreams.rate_of
+
+    async def ends(self: upstreams.Upstreams, name: str) -> int | None:
+        gateway.world.alive.clear()
+        return await rate_of(self, name)
+
+    monkeypatch.setattr(upstreams.Upstreams, "rate_of", ends)
+    assert _act(member, "post").status_code == 401
+    assert server.sent("tools/call") == [] == gateway.ledger("tool.call")
+
+
 def _act(member: Member, method: str) -> httpx.Response:
     if method == "post":
         params = {"name": "look", "arguments": {}}
