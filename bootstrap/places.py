@@ -17,4 +17,5 @@ def account_of(settings: Settings, home: Home, login: str) -> Account:
         repo=f"{OWNER}/{REPO}",
         login=login,
         token=home.key(f"forge-{login}"),
+        writes_a_minute=None,
     )

@@ -109,6 +109,14 @@ class Unavailable(ChangesError):
     next_step = "try_again_later"
 
 
+class RateLimited(Unavailable):
+    """The place asks us to wait; `retry_at` (UTC) is when to come back."""
+
+    def __init__(self, message: str, retry_at: datetime) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
 class UnknownChange(ChangesError):
     """There is no such change, branch or commit, or this identity may not see it."""
 

@@ -31,6 +31,7 @@ from mcp_servers.git.changes import (
     Unavailable,
     Verdict,
 )
+from mcp_servers.git.github_courtesy import Courtesy
 from mcp_servers.git.github_errors import already_exists, translated
 from mcp_servers.git.objects import Signature
 from mcp_servers.git.proposals import BranchMoved, Remote, push_proposal
@@ -55,6 +56,8 @@ class Account:
     login: str
     token: str
     email: str = ""
+    #: GitHub asks for no more changes than this; None where nobody counts.
+    writes_a_minute: int | None = 80
 
     def __repr__(self) -> str:
         return f"Account({self.repo!r}, {self.login!r})"
@@ -70,6 +73,7 @@ class GitHubChanges:
     def __init__(self, account: Account, now: Callable[[], datetime]) -> None:
         self.account = account
         self._now = now
+        self._courtesy = Courtesy(account.writes_a_minute, now)
         # PyGithub's connection is not made for threads: each call takes a client of its own from here.
         self._idle: list[Github] = []
 
@@ -252,9 +256,9 @@ class GitHubChanges:
             self._idle.append(client)
 
     def _connect(self) -> Github:
-        """A client that waits for nothing but the answer: PyGithub's pauses and retry storms are off."""
+        """A client that waits for the answer, and for GitHub's limits: PyGithub's pauses and retry storms are off."""
         once_more = Retry(total=1, status=0, allowed_methods={"GET"}, respect_retry_after_header=False)
-        return Github(
+        client = Github(
             base_url=self.account.api_url,
             auth=Auth.Token(self.account.token),
             timeout=TIMEOUT_SECONDS,
@@ -264,6 +268,8 @@ class GitHubChanges:
             per_page=100,
             lazy=True,
         )
+        self._courtesy.accompany(client)
+        return client
 
 
 def _change(pull: PullRequest) -> Change:

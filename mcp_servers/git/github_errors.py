@@ -15,6 +15,9 @@ from mcp_servers.git.changes import (
     UnknownChange,
 )
 
+#: How GitHub begins what a ruleset forbids, at refs (422), files (409) and merges (405).
+RULE = "Repository rule violations found"
+
 
 def translated(error: GithubException) -> ChangesError:
     """The port's error for a PyGithub error: by its status, and where one status means several things by its text."""
@@ -28,6 +31,8 @@ def translated(error: GithubException) -> ChangesError:
         return NotAllowed(text)
     if status == 404:
         return UnknownChange(f"there is no such thing there, or it may not be seen: {text}")
+    if RULE in text:
+        return NotAllowed(text)
     if status == 405:
         return BaseMoved(text) if "Base branch was modified" in text else NotMergeable(text)
     if status == 409:

@@ -64,6 +64,14 @@ class PathChange:
 
 
 @dataclass(frozen=True)
+class LineCount:
+    """How many lines a change adds to a file and takes from it; none of a binary file."""
+
+    added: int = 0
+    deleted: int = 0
+
+
+@dataclass(frozen=True)
 class Conflict:
     """Two commits that do not merge, and the paths where they disagree."""
 

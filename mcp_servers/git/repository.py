@@ -21,6 +21,7 @@ from mcp_servers.git.objects import (
     Commit,
     Conflict,
     Entry,
+    LineCount,
     NoMergeBase,
     PathChange,
     RefMoved,
@@ -96,6 +97,17 @@ class Repository:
             old_mode, new_mode, _, sha, status = meta.lstrip(":").split()
             found.append(PathChange(status, old_mode, new_mode, path, sha))
         return found
+
+    def line_counts(self, base: str, head: str) -> dict[str, LineCount]:
+        """Lines added and deleted by path, over the same changes as `changes`."""
+        since = self.merge_base(base, head)
+        out = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", since, _revision(head), "--")
+        counted = (record.split("\t", 2) for record in _records(out))
+        return {path: LineCount(_lines(added), _lines(deleted)) for added, deleted, path in counted}
+
+    def count(self, ref: str, without: str) -> int:
+        """How many commits `ref` has that `without` has not."""
+        return int(self._git("rev-list", "--count", _revision(ref), f"^{_revision(without)}", "--"))
 
     def merge_base(self, one: str, other: str) -> str:
         """The best common ancestor. `NoMergeBase` if the two share no history."""
@@ -295,6 +307,10 @@ def _plain(path: str) -> str:
 
 def _records(out: bytes) -> list[str]:
     return [part.decode("utf-8", "backslashreplace") for part in out.split(b"\0") if part]
+
+
+def _lines(text: str) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def _entry(record: str, prefix: str = "") -> Entry:

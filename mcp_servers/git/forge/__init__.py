@@ -6,6 +6,7 @@ mergeability, what is merged) is read from Git each time.
 
 from mcp_servers.git.forge.app import create_forge
 from mcp_servers.git.forge.identity import GATE, PERSON, PROPOSER, Identity, Right, token_sha256
+from mcp_servers.git.forge.limits import Limits
 from mcp_servers.git.forge.protection import ProtectionMissing
 from mcp_servers.git.forge.seed import SeedRefused, seed
 from mcp_servers.git.forge.site import bare_path
@@ -15,6 +16,7 @@ __all__ = [
     "PERSON",
     "PROPOSER",
     "Identity",
+    "Limits",
     "ProtectionMissing",
     "Right",
     "SeedRefused",

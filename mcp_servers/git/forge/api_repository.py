@@ -1,4 +1,4 @@
-"""The REST routes about accounts, the repository, its refs, commits and files."""
+"""The REST routes about accounts, the repository, its refs and commits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from mcp_servers.git.command import GitFailed
-from mcp_servers.git.forge import wire
-from mcp_servers.git.forge.errors import ForgeError, forbidden, not_found
-from mcp_servers.git.forge.protection import AUTO_BRANCH, may_delete
+from mcp_servers.git.forge import events, wire
+from mcp_servers.git.forge.errors import ForgeError, not_found, rule_violated
+from mcp_servers.git.forge.paging import paged
+from mcp_servers.git.forge.protection import AUTO_BRANCH, may_delete, may_move
 from mcp_servers.git.forge.pulls import keep_heads
+from mcp_servers.git.forge.rulesets import BY_PULL_REQUEST, SENTENCES, Action, of_row, push_violations
 from mcp_servers.git.forge.site import SignedIn, SiteOf, Visit, Visiting
+from mcp_servers.git.forge.store import ruleset_rows
 from mcp_servers.git.forge.wire import Json
 from mcp_servers.git.objects import RefMoved, RefUpdate, UnknownRevision
 
@@ -28,28 +31,33 @@ class NewRef(BaseModel):
     sha: str = Field(max_length=40)
 
 
+class MovedRef(BaseModel):
+    sha: str = Field(max_length=40)
+    force: bool = False
+
+
 @router.get("/user")
 def get_user(site: SiteOf, me: SignedIn) -> Json:
-    return wire.user(site, me.login)
+    return wire.account(site, me.login, own=True)
 
 
 @router.get("/users/{login}")
 def get_named_user(site: SiteOf, _: SignedIn, login: str) -> Json:
     if login not in {identity.login for identity in site.identities}:
         raise not_found()
-    return wire.user(site, login)
+    return wire.account(site, login, own=False)
 
 
 @router.get("/rate_limit")
-def get_rate_limit(site: SiteOf, _: SignedIn) -> Json:
-    """There is no limit here; the shape says so with a large one."""
-    rate = {"limit": 1_000_000, "remaining": 1_000_000, "used": 0, "reset": int(site.now().timestamp()) + 3600}
+def get_rate_limit(site: SiteOf, me: SignedIn) -> Json:
+    """What is left of this hour; asking does not count."""
+    rate = site.limits.standing(me.login, site.now()).shape()
     return {"resources": {"core": rate, "search": rate}, "rate": rate}
 
 
 @router.get("/repos/{owner}/{repo}")
 def get_repository(visit: Visiting) -> Json:
-    return wire.repository(visit)
+    return wire.repository(visit, whole=True)
 
 
 @router.get("/repos/{owner}/{repo}/branches")
@@ -57,14 +65,9 @@ def list_branches(request: Request, visit: Visiting) -> JSONResponse:
     refs = sorted(visit.repository.refs("refs/heads/").items())
 
     def shape(item: tuple[str, str]) -> Json:
-        name = item[0].removeprefix("refs/heads/")
-        return {
-            "name": name,
-            "commit": {"sha": item[1], "url": f"{visit.url}/commits/{item[1]}"},
-            "protected": name == "main",
-        }
+        return wire.short_branch(visit, item[0].removeprefix("refs/heads/"), item[1])
 
-    return wire.paged(request, visit, refs, shape, "/branches")
+    return paged(request, visit, refs, shape, "/branches")
 
 
 @router.get("/repos/{owner}/{repo}/branches/{branch:path}")
@@ -89,7 +92,7 @@ def get_ref(visit: Visiting, ref: str) -> Json:
 def list_refs(request: Request, visit: Visiting, ref: str = "") -> JSONResponse:
     found = [item for item in sorted(visit.repository.refs("refs/").items()) if item[0].startswith(f"refs/{ref}")]
     path = f"/git/matching-refs/{ref}" if ref else "/git/refs"
-    return wire.paged(request, visit, found, lambda item: wire.git_ref(visit, *item), path)
+    return paged(request, visit, found, lambda item: wire.git_ref(visit, *item), path)
 
 
 @router.post("/repos/{owner}/{repo}/git/refs", status_code=201)
@@ -98,7 +101,8 @@ def create_ref(visit: Visiting, new: NewRef) -> Json:
     if not new.ref.startswith("refs/heads/"):
         raise ForgeError(422, "Reference name must start with 'refs/heads/'.")
     if not AUTO_BRANCH.fullmatch(new.ref):
-        raise forbidden("only branches below auto/ may be made")
+        raise rule_violated(422, SENTENCES["creation"])
+    _keep_rules(visit, new.ref, "creation")
     if not _SHA.fullmatch(new.sha) or not _is_commit(visit, new.sha):
         raise ForgeError(422, "Object does not exist")
     try:
@@ -107,7 +111,32 @@ def create_ref(visit: Visiting, new: NewRef) -> Json:
         raise ForgeError(422, "Reference already exists") from error
     except (UnknownRevision, GitFailed) as error:
         raise ForgeError(422, "Reference name is not well formed, or is in the way of another") from error
+    events.notice(visit)
     return wire.git_ref(visit, new.ref, new.sha)
+
+
+@router.patch("/repos/{owner}/{repo}/git/refs/{ref:path}")
+def update_ref(visit: Visiting, ref: str, new: MovedRef) -> Json:
+    """Move an `auto/` branch of one's own: forward, or with `force` anywhere."""
+    name = f"refs/{ref}"
+    visit.demand("push_auto")
+    old = _ref_sha(visit, name)
+    if old is None:
+        raise ForgeError(422, "Reference does not exist")
+    if not may_move(visit.repository, visit.identity, name):
+        raise rule_violated(422, BY_PULL_REQUEST)
+    if not _SHA.fullmatch(new.sha) or not _is_commit(visit, new.sha):
+        raise ForgeError(422, "Object does not exist")
+    forward = visit.repository.is_ancestor(old, new.sha)
+    if not forward and not new.force:
+        raise ForgeError(422, "Update is not a fast forward")
+    _keep_rules(visit, name, "update", *(() if forward else ("non_fast_forward",)))
+    try:
+        visit.repository.update_refs([RefUpdate(name, new.sha, old)], login=visit.identity.login)
+    except RefMoved as error:
+        raise ForgeError(409, "Reference was updated meanwhile") from error
+    events.notice(visit)
+    return wire.git_ref(visit, name, new.sha)
 
 
 @router.delete("/repos/{owner}/{repo}/git/refs/{ref:path}", status_code=204)
@@ -119,45 +148,44 @@ def delete_ref(visit: Visiting, ref: str) -> Response:
     if sha is None:
         raise ForgeError(422, "Reference does not exist")
     if not may_delete(visit.repository, visit.identity, name):
-        raise forbidden(f"{name[:100]} is not yours to delete")
+        raise rule_violated(422, SENTENCES["deletion"])
+    _keep_rules(visit, name, "deletion")
     keep_heads(visit, name.removeprefix("refs/heads/"))
     try:
         visit.repository.update_ref(name, None, sha)
     except RefMoved as error:
-        raise ForgeError(422, "Reference was updated meanwhile") from error
+        raise ForgeError(409, "Reference was updated meanwhile") from error
+    events.notice(visit)
     return Response(status_code=204)
 
 
 @router.get("/repos/{owner}/{repo}/commits")
 def list_commits(request: Request, visit: Visiting, sha: str = "main", path: str = "") -> JSONResponse:
     found = visit.repository.log(_commit_sha(visit, sha), limit=LOG_LIMIT, path=path or None)
-    return wire.paged(request, visit, found, lambda item: wire.commit(visit, item), "/commits")
+    return paged(request, visit, found, lambda item: wire.commit(visit, item), "/commits")
 
 
 @router.get("/repos/{owner}/{repo}/git/commits/{sha}")
 def get_git_commit(visit: Visiting, sha: str) -> Json:
-    shape = wire.commit(visit, visit.repository.log(_commit_sha(visit, sha), limit=1)[0])
-    return {**shape["commit"], "sha": shape["sha"], "parents": shape["parents"]}
-
-
-@router.get("/repos/{owner}/{repo}/contents/{path:path}")
-def get_contents(visit: Visiting, path: str, ref: str = "main") -> JSONResponse:
-    """A file with its bytes, or a folder's items."""
-    sha, clean = _commit_sha(visit, ref), path.strip("/")
-    entries = visit.repository.children(sha, clean)
-    if entries is not None:
-        return JSONResponse([wire.content(visit, entry, None) for entry in entries])
-    found = [entry for entry in visit.repository.listing(sha, clean) if entry.path == clean]
-    if not found:
+    if not _SHA.fullmatch(sha) or not _is_commit(visit, sha):
         raise not_found()
-    data = visit.repository.blobs([found[0].sha])[0] if found[0].kind == "blob" else None
-    return JSONResponse(wire.content(visit, found[0], data))
+    return wire.whole_git_commit(visit, visit.repository.log(sha, limit=1)[0])
 
 
 # Last of the commit routes: a ref may hold slashes, so this one takes all that is left.
 @router.get("/repos/{owner}/{repo}/commits/{ref:path}")
 def get_commit(visit: Visiting, ref: str) -> Json:
-    return wire.commit(visit, visit.repository.log(_commit_sha(visit, ref), limit=1)[0])
+    try:
+        return wire.commit(visit, visit.repository.log(visit.repository.resolve(ref), limit=1)[0])
+    except UnknownRevision as error:
+        raise ForgeError(422, f"No commit found for SHA: {ref[:100]}") from error
+
+
+def _keep_rules(visit: Visit, ref: str, *actions: Action) -> None:
+    with visit.site.store.read() as connection:
+        rules = [of_row(row) for row in ruleset_rows(connection, visit.repo)]
+    if broken := push_violations(rules, visit.identity, ref, actions):
+        raise rule_violated(422, *broken)
 
 
 def _ref_sha(visit: Visit, name: str) -> str | None:

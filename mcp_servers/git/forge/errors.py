@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,10 +17,14 @@ from mcp_servers.git.objects import UnknownRevision
 DOCUMENTATION = "https://docs.github.com/rest"
 
 
-class ForgeError(Exception):
-    """An answer that is an error: HTTP `status`, a message, and GitHub's list of what is wrong with which field."""
+#: What is wrong: a field by name, or a sentence. GitHub has both, by route.
+Detail = dict[str, str] | str
 
-    def __init__(self, status: int, message: str, errors: Sequence[dict[str, str]] = ()) -> None:
+
+class ForgeError(Exception):
+    """An answer that is an error: HTTP `status`, a message, and GitHub's list of what is wrong."""
+
+    def __init__(self, status: int, message: str, errors: Sequence[Detail] = ()) -> None:
         super().__init__(message)
         self.status, self.message, self.errors = status, message, list(errors)
 
@@ -40,11 +45,23 @@ def invalid(resource: str, field: str, message: str, code: str = "custom") -> Fo
     )
 
 
-def answer(status: int, message: str, errors: Sequence[dict[str, str]] = ()) -> JSONResponse:
+def unprocessable(sentence: str) -> ForgeError:
+    """422 as reviews have it: what is wrong is a sentence."""
+    return ForgeError(422, "Unprocessable Entity", [sentence])
+
+
+def rule_violated(status: int, *sentences: str) -> ForgeError:
+    """What a rule of the repository does not let through: 422 at refs, 409 at contents, 405 at merges."""
+    return ForgeError(status, "Repository rule violations found\n\n" + "\n\n".join(sentences))
+
+
+def answer(
+    status: int, message: str, errors: Sequence[Detail] = (), headers: Mapping[str, str] | None = None
+) -> JSONResponse:
     body: dict[str, object] = {"message": message, "documentation_url": DOCUMENTATION, "status": str(status)}
     if errors:
         body["errors"] = list(errors)
-    return JSONResponse(body, status)
+    return JSONResponse(body, status, headers=dict(headers or {}))
 
 
 def install(app: FastAPI) -> None:
@@ -63,8 +80,7 @@ def install(app: FastAPI) -> None:
         found = error.errors()
         if any(item["type"] == "json_invalid" for item in found):
             return answer(400, "Problems parsing JSON")
-        named = [{"field": str(item["loc"][-1]), "code": "invalid", "message": str(item["msg"])} for item in found]
-        return answer(422, "Invalid request.", named)
+        return answer(422, "Invalid request.\n\n" + "\n".join(_wrong(item) for item in found))
 
     async def git_error(_: Request, error: Exception) -> JSONResponse:
         if isinstance(error, GitTimeout):
@@ -85,3 +101,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, bad_request)
     app.add_exception_handler(GitFailed, git_error)
+
+
+def _wrong(item: Mapping[str, Any]) -> str:
+    """One thing wrong with a request's body, in the words GitHub has for it."""
+    field = str(item["loc"][-1])
+    if item["type"] == "missing":
+        return f'"{field}" wasn\'t supplied.'
+    return f"For 'properties/{field}', {str(item['msg'])[:200]}."

@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Right = Literal["read", "push_auto", "open_pull", "review", "status", "merge", "comment"]
+Right = Literal["read", "push_auto", "open_pull", "review", "status", "merge", "comment", "admin"]
 
-#: What the three identities of a company may do. Nobody has a right to push main: only a merge moves it.
+#: What the three identities of a company may do. Nobody has a right to push main: only a merge moves it. `admin` is for
+#: webhooks and rulesets, which can add to the protection and never take from it.
 PROPOSER: frozenset[Right] = frozenset({"read", "push_auto", "open_pull", "comment"})
 GATE: frozenset[Right] = frozenset({"read", "status", "merge", "comment"})
-PERSON: frozenset[Right] = frozenset({"read", "push_auto", "open_pull", "review", "comment"})
+PERSON: frozenset[Right] = frozenset({"read", "push_auto", "open_pull", "review", "comment", "admin"})
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Identity:
     login: str
     token_sha256: str
     may: frozenset[Right]
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether it stands for an App (`elf-…`), whose id is then its own number."""
+        return self.login.startswith("elf-")
 
     def __post_init__(self) -> None:
         if not self.login.replace("-", "").isalnum() or not self.login.isascii():

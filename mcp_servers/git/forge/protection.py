@@ -1,5 +1,7 @@
 """Which refs may move, and by whom: the rules, and the hook by which Git itself keeps them on every push.
 
+Beside them it keeps the repository's rulesets, which can only close more (`rulesets.py`).
+
 The hook is run by `git receive-pack` on exactly the refs it is about to move, whatever way the push came in. Git skips a
 hook that it cannot execute, without an error; so the hook is checked before each push, and without it no push is served.
 Who made a branch is read from the branch's own reflog, which Git writes in the same step as the branch.
@@ -9,9 +11,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_servers.git.forge.identity import Identity
+from mcp_servers.git.forge.rulesets import Action
 from mcp_servers.git.repository import Repository
 
 AUTO_BRANCH = re.compile(r"refs/heads/auto/[A-Za-z0-9._/-]+")
@@ -25,6 +29,19 @@ refuse() {
 }
 [ -n "$ELF_LOGIN" ] || refuse "nobody is signed in."
 [ "$ELF_MAY_PUSH" = yes ] || refuse "$ELF_LOGIN may not push."
+# Whether one of the rulesets in $1 closes $ref: each is a line with what it includes and a line with what it excludes.
+closed() {
+    [ -n "$1" ] || return 1
+    printf '%s\n' "$1" | {
+        while IFS= read -r include && IFS= read -r exclude; do
+            printf '%s\n' "$ref" | grep -Eqx -e "$include" || continue
+            [ -n "$exclude" ] && printf '%s\n' "$ref" | grep -Eqx -e "$exclude" && continue
+            exit 0
+        done
+        exit 1
+    }
+}
+rule() { refuse "Repository rule violations found for $ref. $1"; }
 while read -r old new ref; do
     case "$ref" in
     refs/heads/auto/*[!A-Za-z0-9._/-]*) refuse "the branch name may hold letters, digits and . _ - / only." ;;
@@ -33,9 +50,19 @@ while read -r old new ref; do
     *) refuse "$ref is not yours to move. Only branches below auto/ may be pushed; open a pull request from one." ;;
     esac
     case "$new" in *[!0]*) ;; *) refuse "branches are not deleted by a push. Close the pull request instead." ;; esac
-    case "$old" in *[!0]*) ;; *) continue ;; esac
+    case "$old" in
+    *[!0]*) ;;
+    *)
+        ! closed "${ELF_CLOSED_CREATION:-}" || rule "Cannot create ref due to creations being restricted."
+        continue
+        ;;
+    esac
     creator=$(git reflog show --format=%gn "$ref" -- | tail -n 1)
     [ "$creator" = "$ELF_LOGIN" ] || refuse "$ref belongs to ${creator:-somebody else}. Push a branch of your own."
+    ! closed "${ELF_CLOSED_UPDATE:-}" || rule "Cannot update this protected ref."
+    if closed "${ELF_CLOSED_NON_FAST_FORWARD:-}"; then
+        git merge-base --is-ancestor "$old" "$new" </dev/null || rule "Cannot force-push to this branch."
+    fi
 done
 exit 0
 """
@@ -70,10 +97,20 @@ def check_hook(root: Path) -> None:
         )
 
 
+def closures(closed: Mapping[Action, str]) -> dict[str, str]:
+    """What the hook is told of the rulesets, as the variables of its environment."""
+    return {f"ELF_CLOSED_{action.upper()}": lines for action, lines in closed.items()}
+
+
 def creator_of(repository: Repository, branch_ref: str) -> str | None:
     """The login that made the branch, from its reflog; None if it has none."""
     log = repository.reflog_names(branch_ref)
     return log[-1] if log else None
+
+
+def may_move(repository: Repository, identity: Identity, ref: str) -> bool:
+    """Whoever made an `auto/` branch may move it."""
+    return bool(AUTO_BRANCH.fullmatch(ref)) and creator_of(repository, ref) == identity.login
 
 
 def may_delete(repository: Repository, identity: Identity, ref: str) -> bool:

@@ -11,8 +11,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from mcp_servers.git.forge.courier import Courier
 from mcp_servers.git.forge.errors import ForgeError, forbidden, not_found
 from mcp_servers.git.forge.identity import Identity, Right, identify, presented_token
+from mcp_servers.git.forge.limits import Limits
 from mcp_servers.git.forge.store import Store
 from mcp_servers.git.repository import Repository
 
@@ -29,6 +31,8 @@ class Site:
     base_url: str
     now: Callable[[], datetime]
     store: Store
+    courier: Courier
+    limits: Limits
 
     @property
     def api_url(self) -> str:
@@ -38,6 +42,12 @@ class Site:
         """The bare repository of that name, None if there is none."""
         path = bare_path(self.root, owner, repo)
         return Repository(path) if path is not None and (path / "HEAD").exists() else None
+
+    def repositories(self) -> list[tuple[str, str, Repository]]:
+        """Every repository with its owner and name."""
+        found = sorted(self.root.glob("[A-Za-z0-9]*/[A-Za-z0-9]*.git/HEAD"))
+        names = [(head.parent.parent.name, head.parent.name.removesuffix(".git")) for head in found]
+        return [(*name, repository) for name in names if (repository := self.repository(*name))]
 
     def time(self) -> str:
         """Now, as GitHub writes it."""
@@ -74,6 +84,12 @@ class Visit:
         return f"{self.site.api_url}/repos/{self.repo}"
 
     @property
+    def began(self) -> str:
+        """When the repository was made, as GitHub writes it; it stays the same, so that equal answers are equal bytes."""
+        made = (self.repository.git_dir / "HEAD").stat().st_mtime
+        return datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
     def html_url(self) -> str:
         return f"{self.site.base_url}/{self.repo}"
 
@@ -85,6 +101,11 @@ class Visit:
         """403 unless the identity has one of these rights."""
         if not self.identity.may.intersection(rights):
             raise forbidden(f"{self.identity.login} lacks the right to {' or '.join(rights)}")
+
+    def administer(self) -> None:
+        """404, as GitHub has it, for who may not look after the repository."""
+        if "admin" not in self.identity.may:
+            raise not_found()
 
 
 def bare_path(root: Path, owner: str, repo: str) -> Path | None:

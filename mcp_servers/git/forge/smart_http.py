@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from mcp_servers.git.command import environment
+from mcp_servers.git.forge import events
 from mcp_servers.git.forge.errors import ForgeError
 from mcp_servers.git.forge.identity import Identity
-from mcp_servers.git.forge.protection import ProtectionMissing, check_hook, hooks_path
-from mcp_servers.git.forge.site import Site, bare_path
+from mcp_servers.git.forge.protection import ProtectionMissing, check_hook, closures, hooks_path
+from mcp_servers.git.forge.rulesets import closed_refs, of_row
+from mcp_servers.git.forge.site import Site, Visit
+from mcp_servers.git.forge.store import ruleset_rows
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -59,8 +62,14 @@ class SmartHttp:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         reply = Reply(send)
         try:
-            given = self._request_environment(scope, headers)
-            await asyncio.wait_for(self._serve(given, receive, reply), TIMEOUT_SECONDS)
+            visit, service = self._visit(scope, headers)
+            given = self._request_environment(visit, scope, headers)
+            try:
+                await asyncio.wait_for(self._serve(given, receive, reply), TIMEOUT_SECONDS)
+            finally:
+                if service == "git-receive-pack" and scope["method"] == "POST":
+                    # The answer has gone out; however it ended, refs may have moved.
+                    await asyncio.to_thread(events.notice, visit)
         except Refusal as refusal:
             await reply.refuse(refusal)
         except TimeoutError:
@@ -68,18 +77,16 @@ class SmartHttp:
         except Disconnected:
             return  # Nobody is left to answer, and git was stopped.
 
-    def _request_environment(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, str]:
-        """Decide: who is this, may it, and what git is told. `Refusal` if not."""
+    def _visit(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[Visit, str]:
+        """Decide: who is this, may it, and which of git's services is it. `Refusal` if not."""
         try:
             identity = self.site.identity(headers.get("authorization"))
         except ForgeError as error:
             raise Refusal(401, f"{error.message}. Use a forge token as the password.") from error
-        path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
-        found = _PATH.fullmatch(path)
-        query = scope["query_string"].decode("latin-1")
-        service = _service(str(scope["method"]), found.group(3) if found else "", query)
-        bare = bare_path(self.site.root, found.group(1), found.group(2)) if found else None
-        if bare is None or not (bare / "HEAD").exists() or "read" not in identity.may:
+        found = _PATH.fullmatch(_path(scope))
+        service = _service(str(scope["method"]), found.group(3) if found else "", _query(scope))
+        repository = self.site.repository(found.group(1), found.group(2)) if found else None
+        if found is None or repository is None or "read" not in identity.may:
             raise Refusal(404, "There is no such repository here.")
         if service is None:
             raise Refusal(403, "Only git clone, fetch and push are served here.")
@@ -88,10 +95,19 @@ class SmartHttp:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > BODY_LIMIT:
             raise Refusal(413, f"A request may have {BODY_LIMIT} bytes; push less at once.")
+        return Visit(self.site, identity, found.group(1), found.group(2), repository), service
+
+    def _request_environment(
+        self, visit: Visit, scope: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> dict[str, str]:
+        """What git is told of this request."""
+        with self.site.store.read() as connection:
+            rules = [of_row(row) for row in ruleset_rows(connection, visit.repo)]
         return {
-            **_cgi(scope, headers, path, query),
-            **_settings(self.site.root, bare),
-            **_who(identity),
+            **_cgi(scope, headers, _path(scope), _query(scope)),
+            **_settings(self.site.root, visit.repository.git_dir),
+            **_who(visit.identity),
+            **closures(closed_refs(rules, visit.identity)),
         }
 
     def _check_push(self, identity: Identity) -> None:
@@ -194,6 +210,14 @@ async def _stop(process: Process) -> None:
     except TimeoutError:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def _path(scope: Mapping[str, Any]) -> str:
+    return str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
+
+
+def _query(scope: Mapping[str, Any]) -> str:
+    return scope["query_string"].decode("latin-1")
 
 
 def _service(method: str, endpoint: str, query: str) -> str | None:

@@ -1,4 +1,5 @@
-"""What Git does not hold: pull requests' words, labels, comments, reviews and statuses, in one small SQLite file.
+"""What Git does not hold: pull requests' words, labels, comments, reviews, statuses, rulesets, webhooks and their outbox, in
+one small SQLite file.
 
 Whether a pull request is merged, and where its head is, is not here: that is read from Git each time (`pulls.py`).
 """
@@ -34,6 +35,22 @@ CREATE TABLE IF NOT EXISTS statuses (
     id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, sha TEXT NOT NULL, context TEXT NOT NULL,
     state TEXT NOT NULL, description TEXT NOT NULL, target_url TEXT NOT NULL, creator TEXT NOT NULL, created_at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS statuses_by_sha ON statuses (repo, sha);
+CREATE TABLE IF NOT EXISTS rulesets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, name TEXT NOT NULL, enforcement TEXT NOT NULL,
+    bypass_actors TEXT NOT NULL, conditions TEXT NOT NULL, rules TEXT NOT NULL, created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL, UNIQUE (repo, name));
+CREATE TABLE IF NOT EXISTS hooks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, url TEXT NOT NULL, content_type TEXT NOT NULL,
+    secret TEXT NOT NULL, events TEXT NOT NULL, active INTEGER NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+    last_code INTEGER, last_status TEXT NOT NULL DEFAULT 'unused', last_message TEXT);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, hook INTEGER NOT NULL, guid TEXT NOT NULL,
+    event TEXT NOT NULL, action TEXT, payload TEXT NOT NULL, redelivery INTEGER NOT NULL, created_at TEXT NOT NULL,
+    delivered_at TEXT, duration REAL, status TEXT, code INTEGER, sent TEXT, answered TEXT, answer TEXT);
+CREATE INDEX IF NOT EXISTS deliveries_by_hook ON deliveries (hook, id);
+CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (id) WHERE delivered_at IS NULL;
+CREATE TABLE IF NOT EXISTS told_refs (
+    repo TEXT NOT NULL, ref TEXT NOT NULL, sha TEXT NOT NULL, PRIMARY KEY (repo, ref));
 """
 
 #: SQLite cannot even be asked for a larger one.
@@ -146,6 +163,28 @@ def set_labels(connection: sqlite3.Connection, repo: str, number: int, labels: S
     names = tuple(dict.fromkeys(labels))
     connection.executemany("INSERT OR IGNORE INTO labels VALUES (?, ?, 'ededed', '')", [(repo, name) for name in names])
     update_pull(connection, repo, number, at, labels=json.dumps(names))
+
+
+def review_rows(connection: sqlite3.Connection, repo: str, number: int) -> list[Row]:
+    """A pull request's reviews, oldest first."""
+    query = "SELECT * FROM reviews WHERE repo = ? AND number = ? ORDER BY id"
+    return connection.execute(query, (repo, number)).fetchall()
+
+
+def status_rows(connection: sqlite3.Connection, repo: str, sha: str) -> list[Row]:
+    """Every status of a commit, newest first."""
+    query = "SELECT * FROM statuses WHERE repo = ? AND sha = ? ORDER BY id DESC"
+    return connection.execute(query, (repo, sha)).fetchall()
+
+
+def comment_count(connection: sqlite3.Connection, repo: str, number: int) -> int:
+    query = "SELECT COUNT(*) FROM comments WHERE repo = ? AND number = ?"
+    (count,) = connection.execute(query, (repo, number)).fetchone()
+    return count
+
+
+def ruleset_rows(connection: sqlite3.Connection, repo: str) -> list[Row]:
+    return connection.execute("SELECT * FROM rulesets WHERE repo = ? ORDER BY id", (repo,)).fetchall()
 
 
 def _pull(row: sqlite3.Row) -> PullRow:
