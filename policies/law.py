@@ -36,7 +36,8 @@ __all__ = [
 
 FOLDER = "policies"
 
-Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$")]
+#: An App's login on GitHub ends in [bot].
+Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\[bot\])?$")]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Zone = Literal["teams", "meta_teams", "policies", "catalog", "."]
 """A folder at the top of the repository; `catalog` is the folders in mcp_servers/catalog, `.` is everything."""
@@ -70,6 +71,8 @@ class Changes(Frozen):
     def _makes_sense(self) -> Self:
         if both := {name.casefold() for name in self.people} & {name.casefold() for name in self.agents}:
             raise ValueError(f"both a person and an agent: {', '.join(sorted(both))}; list each login once")
+        if bots := [name for name in self.people if name.endswith("[bot]")]:
+            raise ValueError(f"people: {bots[0]} is an App; only people approve, so list it under agents")
         for kind in (Kind.LAW, Kind.PLATFORM, Kind.MIXED):
             if kind in self.kinds and not self.kinds[kind].approvals:
                 raise ValueError(f"kinds.{kind}.approvals: the constitution wants a second person; write 1 or more")
