@@ -1,12 +1,22 @@
-"""Where the company's repository is, and as whom one speaks to it."""
+"""Where the company's repository is, and as whom one speaks to it: the embedded forge, or GitHub once it is connected."""
 
 from __future__ import annotations
 
-from bootstrap.home import Home
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bootstrap.home import Home, HomeUnusable
 from bootstrap.settings import Settings
 from mcp_servers.git.github import Account
+from mcp_servers.git.github_apps import App, AppClient, InstallationToken
+from mcp_servers.git.github_setup import Wanted, Who
 
 OWNER, REPO = "elf", "company"
+PROPOSER_KEY, GATE_KEY, HOOK_KEY = "github-proposer", "github-gate", "github-webhook"
 
 
 def account_of(settings: Settings, home: Home, login: str) -> Account:
@@ -19,3 +29,81 @@ def account_of(settings: Settings, home: Home, login: str) -> Account:
         token=home.key(f"forge-{login}"),
         writes_a_minute=None,
     )
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The repository on GitHub that this company is kept in. No secret is in it; those are keys of the home."""
+
+    repo: str
+    api_url: str
+    #: Of the site: `https://github.com`.
+    site_url: str
+    proposer: Who
+    gate: Who
+    people: tuple[str, ...]
+    hook_url: str = ""
+    #: Where the Apps are installed, for those that are Apps.
+    proposer_installation: int | None = None
+    gate_installation: int | None = None
+
+    @property
+    def git_url(self) -> str:
+        return f"{self.site_url}/{self.repo}.git"
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.repo, self.proposer, self.gate, self.people, self.hook_url)
+
+    def proposer_account(self, home: Home, now: Callable[[], datetime]) -> Account:
+        return self.account(self.proposer, self.proposer_installation, home.key(PROPOSER_KEY), now)
+
+    def gate_account(self, home: Home, now: Callable[[], datetime]) -> Account:
+        return self.account(self.gate, self.gate_installation, home.key(GATE_KEY), now)
+
+    def account(self, who: Who, installation: int | None, key: str, now: Callable[[], datetime]) -> Account:
+        """`key` is a token or, for an App, its private key."""
+        renewed = None
+        if who.app_id is not None and installation is not None:
+            client = AppClient(self.api_url, App(who.app_id, key))
+            renewed = InstallationToken(client, installation, self.repo, now)
+        return Account(
+            api_url=self.api_url,
+            git_url=self.git_url,
+            repo=self.repo,
+            login=who.login,
+            token="" if renewed else key,
+            email=f"{who.id}+{who.login}@users.noreply.github.com",
+            renewed=renewed,
+        )
+
+    def page(self, number: int) -> str:
+        return f"{self.site_url}/{self.repo}/pull/{number}"
+
+    def save(self, home: Home) -> None:
+        """From then on the company is kept there."""
+        scratch = _file(home).with_suffix(".new")
+        scratch.write_text(json.dumps(asdict(self), indent=2))
+        scratch.chmod(0o600)
+        scratch.replace(_file(home))
+
+
+def connection_of(home: Home) -> Connection | None:
+    """The connection that was made, or None: then the embedded forge keeps the company. `HomeUnusable` if it is damaged."""
+    try:
+        found: Mapping[str, Any] = json.loads(_file(home).read_text())
+        roles = {role: Who(**found[role]) for role in ("proposer", "gate")}
+        return Connection(**{**found, **roles, "people": tuple(found["people"])})
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise HomeUnusable(f"{_file(home)} is damaged: remove it and run ./elf github connect again") from error
+
+
+def mirror_path(home: Home, repo: str) -> Path:
+    """Where GitHub's branches are kept on this machine."""
+    return home.path / "github" / f"{repo}.git"
+
+
+def _file(home: Home) -> Path:
+    return home.path / "github.json"
