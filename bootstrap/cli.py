@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bootstrap import show as pages
 from bootstrap.client import Company, CompanyError
+from bootstrap.github_cli import github_app
 from bootstrap.home import Home, HomeUnusable
 from bootstrap.settings import BadSettings, Settings, read_settings
 
@@ -34,6 +35,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(factory_app, name="factory")
 app.add_typer(policy_app, name="policy")
+app.add_typer(github_app, name="github")
 
 # Soft wrap: the terminal breaks lines, so that what is copied from it is whole.
 # Into a pipe or a file, tables are as wide as what is in them.

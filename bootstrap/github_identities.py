@@ -60,7 +60,9 @@ def clashes(proposer: Identified, gate: Identified, people: Sequence[str]) -> li
     ]
     folded = {name.casefold() for name in people}
     if proposer.who.login.casefold() == gate.who.login.casefold():
-        wrong.append(f"proposer and gate are both {gate.who.login}: who proposes could then say yes; use two identities")
+        wrong.append(
+            f"proposer and gate are both {gate.who.login}: who proposes could then say yes; use two identities"
+        )
     for role, one in (("proposer", proposer), ("gate", gate)):
         if one.who.login.casefold() in folded:
             wrong.append(
@@ -74,7 +76,9 @@ def _app(given: GitHubGiven, repo: str, number: int, file: Path, now: Callable[[
     try:
         key = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise CompanyError(f"the App's private key {file} cannot be read; give the PEM file that GitHub made") from error
+        raise CompanyError(
+            f"the App's private key {file} cannot be read; give the PEM file that GitHub made"
+        ) from error
     client = AppClient(given.api_url, App(number, key))
     found = client.installation(repo)
     token, _ = client.token(found.id, repo)

@@ -21,6 +21,8 @@ from memory.change_state import State
 DESK_EVERY_S = 1.0
 #: An open change that stays as it is is judged again after this, for what a glance does not show (a review by another door).
 JUDGE_AGAIN = timedelta(seconds=5)
+GITHUB_EVERY_S = 5.0
+GITHUB_JUDGE_AGAIN = timedelta(seconds=30)
 TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
 #: Nothing more happens to a change in one of these states.
@@ -36,19 +38,28 @@ class Loops:
     kernel: Kernel
     _told: dict[int, State] = field(default_factory=dict[int, State])
     _main: str | None = None
+    _woken: bool = False
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.kernel.reconciler.run())
-            group.create_task(_again(self.judge, DESK_EVERY_S, "the merge desk's round"))
+            group.create_task(_again(self.judge, 0.0, "the merge desk's round"))
             group.create_task(_again(self.tell, TELL_EVERY_S, "telling the DevOps team"))
             group.create_task(_again(self.tidy, TIDY_EVERY_S, "tidying"))
             group.create_task(_again(self.watch, 0.0, "looking after everybody's health"))
 
     async def judge(self) -> None:
         """Judges and merges what may be merged, and renews what main outran; wakes the reconciler when main moved."""
-        tick = await anyio.to_thread.run_sync(self.kernel.desk.tick, JUDGE_AGAIN)
+        try:
+            await self._judge()
+        finally:
+            # On GitHub every look is a request over the network: it is looked less often there, and at once when it says so.
+            self._woken = await self.kernel.waker.sleep(GITHUB_EVERY_S if self.kernel.mirror else DESK_EVERY_S)
+
+    async def _judge(self) -> None:
+        patience = timedelta(0) if self._woken else GITHUB_JUDGE_AGAIN if self.kernel.mirror else JUDGE_AGAIN
+        tick = await anyio.to_thread.run_sync(self.kernel.desk.tick, patience)
         for number, why in tick.failed.items():
             log.warning("change %s could not be judged this time: %s", number, why)
         if tick.merged:

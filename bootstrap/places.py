@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from bootstrap.home import Home, HomeUnusable
 from bootstrap.settings import Settings
@@ -91,12 +92,10 @@ class Connection:
 def connection_of(home: Home) -> Connection | None:
     """The connection that was made, or None: then the embedded forge keeps the company. `HomeUnusable` if it is damaged."""
     try:
-        found: Mapping[str, Any] = json.loads(_file(home).read_text())
-        roles = {role: Who(**found[role]) for role in ("proposer", "gate")}
-        return Connection(**{**found, **roles, "people": tuple(found["people"])})
+        return TypeAdapter(Connection).validate_json(_file(home).read_bytes())
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise HomeUnusable(f"{_file(home)} is damaged: remove it and run ./elf github connect again") from error
 
 

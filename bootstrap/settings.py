@@ -92,7 +92,9 @@ class Settings:
             **{f"{_SECRET}{name}": value for name, value in self.server_secrets.items()},
         }
         rest = {
-            name: value for name, value in around.items() if name not in said and not name.startswith((_SECRET, _GITHUB))
+            name: value
+            for name, value in around.items()
+            if name not in said and not name.startswith((_SECRET, _GITHUB))
         }
         return rest | {name: value for name, value in said.items() if value}
 

@@ -57,6 +57,8 @@ class Office:
     #: How the watched resources are, and what people were told.
     health: Callable[[], dict[str, Any]]
     spending: Spending
+    #: In whose name the person at this machine approves and rejects.
+    approver: str = PERSON
 
     # --- talking ---
 
@@ -148,12 +150,12 @@ class Office:
             raise HeadMoved(
                 f"change {number} is at {now_there[:12]} by now, not at {head[:12]}: ./elf show {number}, then decide"
             )
-        result = self.desk.approve(number, PERSON, now_there, why)
+        result = self.desk.approve(number, self.approver, now_there, why)
         self.notice()
         return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
 
     def reject(self, number: int, why: str) -> dict[str, Any]:
-        result = self.desk.reject(number, PERSON, why)
+        result = self.desk.reject(number, self.approver, why)
         return self._decided(number, result, {})
 
     def _decided(self, number: int, result: Merged | NotYet | Closed, words: dict[type, str]) -> dict[str, Any]:

@@ -68,6 +68,10 @@ class Account:
         """The token to use now. An App's may have to be fetched: `Unavailable`, `NotAllowed`."""
         return self.renewed() if self.renewed is not None else self.token
 
+    def named(self, login: str) -> Account:
+        """The same, now that it is known whose it is."""
+        return replace(self, login=login)
+
     @property
     def signature(self) -> Signature:
         return Signature(self.login, self.email or f"{self.login}@elf.local")

@@ -15,14 +15,14 @@ def look(api: GitHubApi, workflow_wanted: str | None) -> Found:
     """What is there, as far as this identity may see it. Raises `ChangesError`."""
     if not has_main(api):
         return Found(False, _rulesets(api), _labels(api), _hooks(api), workflow_wanted=workflow_wanted)
-    people, agents = _names(_file(api, LAW_FILE))
+    people, agents = _names(file_at_main(api, LAW_FILE))
     return Found(
         main=True,
         rulesets=_rulesets(api),
         labels=_labels(api),
         hooks=_hooks(api),
-        codeowners=_file(api, CODEOWNERS_FILE),
-        workflow=_file(api, WORKFLOW_FILE),
+        codeowners=file_at_main(api, CODEOWNERS_FILE),
+        workflow=file_at_main(api, WORKFLOW_FILE),
         workflow_wanted=workflow_wanted,
         law_people=people,
         law_agents=agents,
@@ -33,7 +33,9 @@ def has_main(api: GitHubApi) -> bool:
     """Whether there is a main branch; `Refused` where there are others and no main, so it is no company's."""
     branches = [branch["name"] for branch in api.all("branches")]
     if branches and "main" not in branches:
-        raise Refused(f"{api.account.repo} has branches but no main; give an empty repository, or rename its default branch")
+        raise Refused(
+            f"{api.account.repo} has branches but no main; give an empty repository, or rename its default branch"
+        )
     return bool(branches)
 
 
@@ -71,7 +73,8 @@ def _hooks(api: GitHubApi) -> tuple[dict[str, Any], ...] | None:
         return None
 
 
-def _file(api: GitHubApi, path: str) -> str | None:
+def file_at_main(api: GitHubApi, path: str) -> str | None:
+    """The text of a file of main; None if there is none."""
     try:
         found = api.ask("GET", f"contents/{path}?ref=main")
     except UnknownChange:

@@ -48,7 +48,9 @@ def granted(permissions: Mapping[str, str]) -> Rights:
 def problems(role: Role, rights: Rights) -> list[str]:
     """What the identity lacks, and what it must not have."""
     lacks = [f"it lacks '{right}: write'" for right in NEEDED[role] if rights.get(right) is False]
-    too_much = [f"it has '{right}: write', which the {role} must not have" for right in FORBIDDEN[role] if rights.get(right)]
+    too_much = [
+        f"it has '{right}: write', which the {role} must not have" for right in FORBIDDEN[role] if rights.get(right)
+    ]
     return [*lacks, *too_much]
 
 

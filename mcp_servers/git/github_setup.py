@@ -196,7 +196,9 @@ def _files(found: Found, wanted: Wanted) -> list[Action]:
         why = "; ".join(f"{path} {wrong}" for path, wrong in files.items())
         actions.append(Action("files", "propose the files that GitHub reads", why, body={"files": list(files)}))
     if law:
-        actions.append(Action("files", f"propose {LAW_FILE} with the logins", "; ".join(law), body={"files": [LAW_FILE]}))
+        actions.append(
+            Action("files", f"propose {LAW_FILE} with the logins", "; ".join(law), body={"files": [LAW_FILE]})
+        )
     return actions
 
 

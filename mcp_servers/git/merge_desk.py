@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from mcp_servers.git import verdict_page
 from mcp_servers.git.changes import BaseMoved, Change, Changes, ChangesError, HeadMoved, NotAllowed, NotMergeable
@@ -68,6 +69,14 @@ class Tick:
     failed: dict[int, str] = field(default_factory=dict[int, str])
 
 
+class Person(Protocol):
+    """What the desk asks in a person's name: `Changes` signed in as them, or somebody who says where they have to go."""
+
+    def approve(self, number: int, head: str, body: str = "") -> None: ...
+
+    def reject(self, number: int, why: str) -> None: ...
+
+
 class MergeDesk:
     """One desk a repository. `changes` acts as the gate (`login` at the forge), `people` as each person who may sign in.
 
@@ -82,7 +91,7 @@ class MergeDesk:
         factory: Factory,
         now: Callable[[], datetime],
         *,
-        people: Mapping[str, Changes],
+        people: Mapping[str, Person],
         login: str = "elf-gate",
         page_url: Callable[[int], str] = lambda _number: "",
     ) -> None:
@@ -210,7 +219,7 @@ class MergeDesk:
             self._adopt_end(self._changes.get(number))
             return Closed(number)
 
-    def _person(self, person: str) -> tuple[str, Changes]:
+    def _person(self, person: str) -> tuple[str, Person]:
         login = person.removeprefix("person:")
         if login not in self._people:
             raise NotAllowed(

@@ -150,7 +150,9 @@ class Mirrored:
         judged = self._mirror.repository.refs(target).get(target)
         self._mirror.fetch()
         if self._mirror.repository.refs(target).get(target) != judged:
-            raise BaseMoved(f"{target.removeprefix('refs/heads/')} moved since change {number} was judged; judge it again")
+            raise BaseMoved(
+                f"{target.removeprefix('refs/heads/')} moved since change {number} was judged; judge it again"
+            )
         commit = self._changes.merge(number, expected_head, message)
         self._mirror.fetch_for(commit)
         return commit
