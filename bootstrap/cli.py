@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -344,6 +345,22 @@ def policy_check(
 def policy_explain(number: int, as_json: Json = False) -> None:
     """Why a change may or may not pass: the verdict, reason by reason."""
     _print(_company().get(f"/changes/{number}"), as_json, pages.verdict)
+
+
+@policy_app.command("judge")
+def policy_judge(
+    base: Annotated[str, typer.Option(help="The commit it would be merged into; the law is read there.")],
+    head: Annotated[str, typer.Option(help="The commit that would be merged.")],
+    repository: Annotated[Path | None, typer.Option(help="A clone that has both; this checkout, if not given.")] = None,
+    author: Annotated[str, typer.Option(help="Who opened it, where a person's change may be larger.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What the gate's content rules say of a commit in a clone: no reviews, no running company, nothing is executed."""
+    from bootstrap.policy_judge import judge_commits
+
+    found = judge_commits(repository or _settings().checkout, base, head, author, datetime.now(UTC))
+    _print(found, as_json, pages.judged)
+    sys.exit(0 if found["ok"] else 1)
 
 
 @gateway_app.command("servers")

@@ -81,6 +81,8 @@ def connect(asked: Asked, *, dry_run: bool) -> dict[str, Any]:
         people = asked.people or given.people or (person.login,)
         connection = _connection(asked, proposer, gate, people)
         found = look(api, workflow_of(asked.settings))
+        if found.main and found.law_people is None:
+            raise CompanyError(f"{asked.repo} holds no company ({LAW_FILE} is missing or unreadable); give an empty repository")
         actions = plan(found, connection.wanted)
         problems = clashes(proposer, gate, people)
         if found.hooks is None and connection.hook_url:
@@ -244,9 +246,7 @@ def _propose(asked: Asked, api: GitHubApi, connection: Connection, token: str, a
             files[path] = (workflow_of(asked.settings) or "").encode()
         else:
             law = file_at_main(api, LAW_FILE)
-            if law is None:
-                raise CompanyError(f"{asked.repo} holds no company ({LAW_FILE} is missing); give an empty repository")
-            files[path] = law_naming(law, connection.people, [connection.proposer.login]).encode()
+            files[path] = law_naming(law or "", connection.people, [connection.proposer.login]).encode()
     topic = "law" if LAW_FILE in files else "files"
     person = signed_in(asked.settings.github, asked.repo, token)
     changes = GitHubChanges(person.named(login_of(api).login), asked.now)

@@ -175,6 +175,10 @@ def doctor(console: Console, found: dict[str, Any]) -> None:
         console.print(mark, plain(f"{finding['what']}: {finding['text']}"), sep="")
 
 
+def judged(console: Console, found: dict[str, Any]) -> None:
+    console.print(plain(found["text"]))
+
+
 _LEVEL_STYLES = {"ok": "green", "warning": "yellow", "critical": "red", "absent": "dim"}
 
 

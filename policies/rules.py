@@ -27,3 +27,20 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("objections", people_rules.objections),
     ("approvals", people_rules.approvals),
 )
+
+_OF_CONTENT = frozenset(
+    {
+        "mergeable",
+        "paths",
+        "sizes",
+        "spec",
+        "rerender",
+        "reports",
+        "free_name",
+        "tools",
+        "server_spec",
+        "server_rerender",
+    }
+)
+#: Those that need nothing but the two commits: who asked, who approved and what else is under way does not matter to them.
+CONTENT_RULES = tuple((name, rule) for name, rule in RULES if name in _OF_CONTENT)

@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse
 
 from mcp_servers.git.github_webhook import TooLarge, body_of, is_signed
 
-
 BETWEEN_S = 1.0
 
 
