@@ -352,7 +352,7 @@ def policy_judge(
     base: Annotated[str, typer.Option(help="The commit it would be merged into; the law is read there.")],
     head: Annotated[str, typer.Option(help="The commit that would be merged.")],
     repository: Annotated[Path | None, typer.Option(help="A clone that has both; this checkout, if not given.")] = None,
-    author: Annotated[str, typer.Option(help="Who opened it, where a person's change may be larger.")] = "",
+    author: Annotated[str, typer.Option(help="Who opened it; nobody known is an agent.")] = "",
     as_json: Json = False,
 ) -> None:
     """What the gate's content rules say of a commit in a clone: no reviews, no running company, nothing is executed."""

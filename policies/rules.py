@@ -32,6 +32,7 @@ _OF_CONTENT = frozenset(
     {
         "mergeable",
         "paths",
+        "authority",
         "sizes",
         "spec",
         "rerender",
@@ -42,5 +43,5 @@ _OF_CONTENT = frozenset(
         "server_rerender",
     }
 )
-#: Those that need nothing but the two commits: who asked, who approved and what else is under way does not matter to them.
+#: Those that need nothing but the two commits and their author: who approved and what else is under way does not matter to them.
 CONTENT_RULES = tuple((name, rule) for name, rule in RULES if name in _OF_CONTENT)
