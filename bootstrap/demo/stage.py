@@ -62,9 +62,17 @@ class Stage:
 
 @contextmanager
 def throw_away_company(
-    settings: Settings, console: Console, *, keep: bool = False, database_url: str | None = None
+    settings: Settings,
+    console: Console,
+    *,
+    keep: bool = False,
+    database_url: str | None = None,
+    first: Callable[[Settings, Home], object] | None = None,
 ) -> Generator[Stage]:
-    """A company that is gone, with all its files, when the block ends (unless kept). Its database is in its home, or at the URL."""
+    """A company that is gone, with all its files, when the block ends (unless kept). Its database is in its home, or at the URL.
+
+    `first` happens before it is started.
+    """
     folder = Path(tempfile.mkdtemp(prefix="elf-"))
     home = Home(folder)
     home.prepare()
@@ -81,6 +89,8 @@ def throw_away_company(
         mcp_services_file=None,
         server_secrets={},
     )
+    if first is not None:
+        first(staged, home)
     kernel, progress = start_kernel(staged, home)
     try:
         if not follow(progress, console):

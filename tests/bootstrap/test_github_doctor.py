@@ -74,7 +74,7 @@ TAMPERINGS: dict[str, tuple[Callable[[GitHubWorld], object], str]] = {
     "the ruleset of main switched off": (lambda w: edit(w, "elf: main", enforcement="disabled"), "it is disabled"),
     "the ruleset of branches gone": (
         lambda w: w.ask("DELETE", f"rulesets/{w.named('rulesets', 'elf: branches')['id']}"),
-        "ruleset 'elf: branches'': it is not there",
+        "ruleset 'elf: branches': it is not there",
     ),
     "branches no more closed": (
         lambda w: edit(w, "elf: branches", conditions={"ref_name": {"include": ["~ALL"], "exclude": ["refs/heads/**/*"]}}),
@@ -122,8 +122,8 @@ def test_a_change_behind_the_companys_back_is_found(world: GitHubWorld, tamperin
     act, said = TAMPERINGS[tampering]
     act(world)
     found = world.doctor()
-    texts = [f"{it['what']}': {it['text']}" for it in found["findings"] if it["level"] == "wrong"]
-    assert not found["ok"] and any(said in text.replace("''", "'") or said in text for text in texts), texts
+    texts = [f"{it['what']}: {it['text']}" for it in found["findings"] if it["level"] == "wrong"]
+    assert not found["ok"] and any(said in text for text in texts), texts
     assert all(it["fix"] for it in found["findings"] if it["level"] == "wrong")
 
 
