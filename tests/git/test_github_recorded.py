@@ -1,0 +1,162 @@
+"""GitHub's side, played back: calls that the embedded forge does not have, and those of a change from its end to end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mcp_servers.git.github import Account, GitHubChanges
+from mcp_servers.git.github_api import GitHubApi
+from mcp_servers.git.github_apps import App, AppClient, InstallationToken
+from mcp_servers.git.github_look import carry_out, look
+from mcp_servers.git.github_rights import granted, probed, problems
+from mcp_servers.git.github_setup import Found, Wanted, Who, plan
+from tests.doubles.github import GitHub, an_app, running_github, someone
+from tests.git.conftest import Forge, proposal_of
+from tests.git.contract.description import Description
+from tests.git.recorded import FOLDER, GITHUB_API, RECORDING, cassette, said_of
+
+pytestmark = pytest.mark.rows("F99", "F106")
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ALL = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+GATE = Who("acme-gate[bot]", 9001, 4711)
+WANTED = Wanted("acme/company", Who("acme-bot[bot]", 9002, 4712), GATE, ("ada",), "https://company.example/github/hook")
+
+
+@contextmanager
+def api_to(url: str, token: str = "github_pat_of_nobody", repo: str = "acme/company") -> Generator[GitHubApi]:
+    api = GitHubApi(Account(url, "https://github.com/acme/company.git", repo, "ada", token), lambda: NOON)
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+def test_an_app_finds_its_installation_and_gets_tokens_that_end() -> None:
+    key = an_app("acme-gate[bot]", "gate").key or ""
+    with cassette("app_identity"):
+        client = AppClient(GITHUB_API, App(4711, key))
+        found = client.installation("acme/company")
+        assert (found.id, found.app_id, found.login) == (815, 4711, "acme-gate[bot]")
+        assert problems("gate", granted(found.permissions)) == []
+        assert problems("proposer", granted(found.permissions)) == ["it has 'statuses: write', which the proposer must not have"]
+        token = InstallationToken(client, found.id, "acme/company", lambda: NOON)
+        assert token() == token() == "ghs_notatokenofanybody"
+
+
+def test_a_token_is_renewed_before_it_ends() -> None:
+    class Client:
+        given = 0
+
+        def token(self, _installation: int, _repo: str) -> tuple[str, datetime]:
+            self.given += 1
+            return f"token {self.given}", NOON + timedelta(hours=self.given)
+
+    at, client = [NOON], Client()
+    token = InstallationToken(client, 1, "acme/company", lambda: at[0])  # pyright: ignore[reportArgumentType]
+    assert token() == token() == "token 1"
+    at[0] += timedelta(minutes=55)
+    assert token() == "token 2"
+
+
+def test_rulesets_as_github_writes_them_are_what_they_have_to_be() -> None:
+    """With its own further parameters, another order, and an organisation's ruleset among them."""
+    with cassette("rulesets_described"), api_to(GITHUB_API) as api:
+        found = look(api, None)
+    assert [it["name"] for it in found.rulesets] == ["elf: main", "elf: branches"] and found.hooks is None
+    todo = plan(Found(True, found.rulesets, found.labels, found.hooks), WANTED)
+    assert [it.what for it in todo if it.kind == "ruleset"] == []
+    assert len([it for it in todo if it.kind == "label"]) == 3
+
+
+def test_rights_are_told_from_refusals_of_what_cannot_be_done() -> None:
+    with cassette("rights_refused"), api_to(GITHUB_API) as api:
+        rights = probed(api)
+    assert rights == {"contents": True, "pull_requests": True, "statuses": False, "administration": False}
+    assert problems("proposer", rights) == [] and problems("gate", rights) == ["it lacks 'statuses: write'"]
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Generator[GitHub]:
+    accounts = someone("elf-devops", "proposer"), someone("elf-gate", "gate")
+    with running_github(tmp_path / "github", lambda: NOON, *accounts) as made:
+        yield made
+
+
+def test_a_repository_is_looked_at_and_set_up(request: pytest.FixtureRequest) -> None:
+    """Everything that the embedded forge has of it too: rulesets, labels, webhooks."""
+    live: GitHub | None = request.getfixturevalue("github") if RECORDING else None
+    url = live.api_url if live else None
+    wanted = Wanted("acme/company", Who("elf-devops", 1), Who("elf-gate", 2), ("ada",), "http://127.0.0.1:9/github/hook")
+    token = live.people["ada"].token if live else "github_pat_of_nobody"
+    source = "the stand-in of tests/doubles/github.py over the embedded forge, because no GitHub could be reached"
+    with cassette("set_up", live=url, source=source), api_to(url or GITHUB_API, token) as api:
+        todo = plan(look(api, None), wanted)
+        assert [it.kind for it in todo] == ["first_push", *["label"] * 4, "hook", "ruleset", "ruleset"]
+        for action in todo[1:]:
+            carry_out(api, action, "a secret")
+        again = plan(look(api, None), wanted)
+        assert [it.kind for it in again] == ["first_push"]
+
+
+def test_a_change_is_read_judged_and_merged(request: pytest.FixtureRequest) -> None:
+    live: Forge | None = request.getfixturevalue("forge") if RECORDING else None
+    url = f"{live.url}/api/v3" if live else None
+    head = ""
+    if live:
+        head = live.changes("elf-devops").propose(proposal_of()).head
+        live.changes("owner").approve(1, head, "Good.")
+    account = Account(url or GITHUB_API, "", "elf/company", "elf-gate", live.token("elf-gate") if live else "of nobody")
+    gate = GitHubChanges(account, lambda: NOON)
+    source = "the embedded forge, because no GitHub could be reached"
+    with cassette("a_change", live=url, source=source):
+        change = gate.get(1)
+        assert (change.author, change.state, change.branch) == ("elf-devops", "open", proposal_of().branch)
+        assert [(it.author, it.verdict, it.head) for it in gate.reviews(1)] == [("owner", "approved", change.head)]
+        gate.publish_status(change.head, "elf/gate", "success", "all rules allow it")
+        assert [(it.context, it.creator) for it in gate.statuses(change.head)] == [("elf/gate", "elf-gate")]
+        gate.comment(1, "verdict", "It may pass.")
+        merged = gate.merge(1, change.head, "Merge change 1")
+        assert gate.get(1).merge_commit == merged
+    gate.close()
+
+
+# --- of the cassettes themselves ---
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_cassette_says_what_it_was_recorded_from(name: str) -> None:
+    said = said_of(name)
+    assert said, name
+    assert "GitHub" in said, "it says nothing of GitHub's part in it"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_cassette_holds_no_secret_and_no_address_of_this_machine(name: str) -> None:
+    text = (FOLDER / f"{name}.yaml").read_text()
+    for word in ("authorization", "bearer", "begin private key", "token-of-"):
+        assert word not in text.lower(), word
+    made = [word for word in text.split('"') if word.startswith(("ghp_", "github_pat_", "ghs_"))]
+    assert set(made) <= {"ghs_notatokenofanybody"}
+    assert "127.0.0.1" not in text.replace("http://127.0.0.1:9/github/hook", "")
+
+
+@pytest.mark.skipif(not os.environ.get("ELF_CONTRACT_OPENAPI"), reason="needs GitHub's description: ELF_CONTRACT_OPENAPI")
+@pytest.mark.parametrize("name", ALL)
+def test_a_cassettes_answers_have_the_types_that_github_describes(name: str) -> None:
+    import json
+
+    description = Description(Path(os.environ["ELF_CONTRACT_OPENAPI"]))
+    for exchange in yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["interactions"]:
+        request, answer = exchange["request"], exchange["response"]
+        body = answer["body"]["string"]
+        path = request["uri"].removeprefix(GITHUB_API).partition("?")[0]
+        plain = path.replace("/repos/acme/company", "").replace("/repos/elf/company", "") or "/repos/{repo}"
+        if body:
+            assert description.problems(request["method"], plain, answer["status"]["code"], json.loads(body)) == []
