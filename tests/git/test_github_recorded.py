@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -147,16 +149,45 @@ def test_a_cassette_holds_no_secret_and_no_address_of_this_machine(name: str) ->
     assert "127.0.0.1" not in text.replace("http://127.0.0.1:9/github/hook", "")
 
 
+#: A path's last parts -> as the description writes them.
+DESCRIBED = {
+    r"": "/repos/{owner}/{repo}",
+    r"/installation": "/repos/{owner}/{repo}/installation",
+    r"/branches": "/repos/{owner}/{repo}/branches",
+    r"/hooks": "/repos/{owner}/{repo}/hooks",
+    r"/labels": "/repos/{owner}/{repo}/labels",
+    r"/rulesets": "/repos/{owner}/{repo}/rulesets",
+    r"/rulesets/\d+": "/repos/{owner}/{repo}/rulesets/{ruleset_id}",
+    r"/git/refs": "/repos/{owner}/{repo}/git/refs",
+    r"/pulls": "/repos/{owner}/{repo}/pulls",
+    r"/pulls/\d+": "/repos/{owner}/{repo}/pulls/{pull_number}",
+    r"/pulls/\d+/reviews": "/repos/{owner}/{repo}/pulls/{pull_number}/reviews",
+    r"/pulls/\d+/merge": "/repos/{owner}/{repo}/pulls/{pull_number}/merge",
+    r"/issues/\d+": "/repos/{owner}/{repo}/issues/{issue_number}",
+    r"/issues/\d+/comments": "/repos/{owner}/{repo}/issues/{issue_number}/comments",
+    r"/commits/[0-9a-f]{40}": "/repos/{owner}/{repo}/commits/{ref}",
+    r"/commits/[0-9a-f]{40}/statuses": "/repos/{owner}/{repo}/commits/{ref}/statuses",
+    r"/statuses/[0-9a-f]{40}": "/repos/{owner}/{repo}/statuses/{sha}",
+}  # fmt: skip
+
+
+def described(path: str) -> str:
+    """The path as the description writes it."""
+    if not path.startswith("/repos/"):
+        return re.sub(r"/installations/\d+/", "/installations/{installation_id}/", path)
+    below = re.sub(r"^/repos/[^/]+/[^/]+", "", path)
+    return next(written for pattern, written in DESCRIBED.items() if re.fullmatch(pattern, below))
+
+
 @pytest.mark.skipif(not os.environ.get("ELF_CONTRACT_OPENAPI"), reason="needs GitHub's description: ELF_CONTRACT_OPENAPI")
 @pytest.mark.parametrize("name", ALL)
 def test_a_cassettes_answers_have_the_types_that_github_describes(name: str) -> None:
-    import json
-
     description = Description(Path(os.environ["ELF_CONTRACT_OPENAPI"]))
     for exchange in yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["interactions"]:
         request, answer = exchange["request"], exchange["response"]
-        body = answer["body"]["string"]
-        path = request["uri"].removeprefix(GITHUB_API).partition("?")[0]
-        plain = path.replace("/repos/acme/company", "").replace("/repos/elf/company", "") or "/repos/{repo}"
-        if body:
-            assert description.problems(request["method"], plain, answer["status"]["code"], json.loads(body)) == []
+        path = described(request["uri"].removeprefix(GITHUB_API).partition("?")[0])
+        if request["method"] == "GET" and path.endswith("/statuses/{sha}"):
+            # PyGithub's older way to the same list, which the description does not name any more.
+            path = "/repos/{owner}/{repo}/commits/{ref}/statuses"
+        if body := answer["body"]["string"]:
+            assert description.of_path(request["method"], path, answer["status"]["code"], json.loads(body)) == []
