@@ -82,7 +82,9 @@ def connect(asked: Asked, *, dry_run: bool) -> dict[str, Any]:
         connection = _connection(asked, proposer, gate, people)
         found = look(api, workflow_of(asked.settings))
         if found.main and found.law_people is None:
-            raise CompanyError(f"{asked.repo} holds no company ({LAW_FILE} is missing or unreadable); give an empty repository")
+            raise CompanyError(
+                f"{asked.repo} holds no company ({LAW_FILE} is missing or unreadable); give an empty repository"
+            )
         actions = plan(found, connection.wanted)
         problems = clashes(proposer, gate, people)
         if found.hooks is None and connection.hook_url:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from bootstrap.home import Home, HomeUnusable
 from bootstrap.settings import Settings
+from mcp_servers.git.forge import bare_path
 from mcp_servers.git.github import Account
 from mcp_servers.git.github_apps import App, AppClient, InstallationToken
 from mcp_servers.git.github_setup import Wanted, Who
@@ -102,6 +103,15 @@ def connection_of(home: Home) -> Connection | None:
 def mirror_path(home: Home, repo: str) -> Path:
     """Where GitHub's branches are kept on this machine."""
     return home.path / "github" / f"{repo}.git"
+
+
+def repository_path(home: Home) -> Path:
+    """The bare repository in which the company's facts are read: GitHub's mirror, or the embedded forge's own."""
+    if connection := connection_of(home):
+        return mirror_path(home, connection.repo)
+    path = bare_path(home.forge, OWNER, REPO)
+    assert path is not None
+    return path
 
 
 def _file(home: Home) -> Path:

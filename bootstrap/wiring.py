@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
 
 import anyio.to_thread
 import httpx
@@ -23,7 +22,7 @@ from bootstrap.office.gateway_api import gateway_api
 from bootstrap.office.github_hook import Waker, github_hook
 from bootstrap.office.office import Office
 from bootstrap.office.spending import Spending
-from bootstrap.places import HOOK_KEY, OWNER, REPO, Connection, account_of, connection_of, mirror_path
+from bootstrap.places import HOOK_KEY, Connection, account_of, connection_of, mirror_path, repository_path
 from bootstrap.price_list import candidates, in_micro, price_list
 from bootstrap.server_catalogue import server_catalogue
 from bootstrap.settings import Settings
@@ -45,7 +44,7 @@ from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
 from mcp_servers.git.changes import Changes
 from mcp_servers.git.factory import TeamFactory
-from mcp_servers.git.forge import GATE, PERSON, PROPOSER, bare_path, create_forge, token_sha256
+from mcp_servers.git.forge import GATE, PERSON, PROPOSER, create_forge, token_sha256
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.github_webhook import LARGEST
@@ -152,7 +151,7 @@ class _Assembly:
 
     @cached_property
     def repository(self) -> Repository:
-        return self.mirror.repository if self.mirror else Repository(_bare(self.home))
+        return Repository(repository_path(self.home))
 
     @cached_property
     def law(self) -> LawBook:
@@ -218,7 +217,15 @@ class _Assembly:
 
     @cached_property
     def proposer(self) -> Proposer:
-        return Proposer(self.bot, self.desk, self.repository, self.database, self.factory, self.now)
+        return Proposer(
+            self.bot,
+            self.desk,
+            self.repository,
+            self.database,
+            self.factory,
+            self.now,
+            login=self.places[1].account.login,
+        )
 
     @cached_property
     def forge(self) -> FastAPI:
@@ -406,12 +413,6 @@ class _Assembly:
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         return Guard(app, hosts, {"/forge/git/": _PUSH_LIMIT, "/github/": LARGEST})
-
-
-def _bare(home: Home) -> Path:
-    path = bare_path(home.forge, OWNER, REPO)
-    assert path is not None
-    return path
 
 
 def _forge_identities(home: Home) -> list[Account_]:

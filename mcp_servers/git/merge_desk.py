@@ -248,6 +248,9 @@ class MergeDesk:
                     self._seen[number] = _Seen(look, self._now(), result.verdict.retry_at)
             except ChangesError as error:
                 done.failed[number] = f"{error} ({error.next_step.replace('_', ' ')})"
+                if error.next_step == "ask_a_person" and (look := looks.get(number)):
+                    # Asking again at once changes nothing: a ruleset of the place waits for somebody.
+                    self._seen[number] = _Seen(look, self._now(), None)
             except Exception as error:  # noqa: BLE001 (reported to the caller, who logs it; the next change has its turn)
                 done.failed[number] = f"{type(error).__name__}: {error}"
             else:

@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> Generator[GitHubWorld]:
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(world: GitHubWorld) -> None:
     found = world.connect(dry_run=True)
     assert found["ok"] and not found["done"]
-    assert [action["do"].split(" ", 2)[-1] for action in found["actions"]][0] == "company's repository as main"
+    assert found["actions"][0]["do"] == "push the company's repository as main"
     assert {"make the ruleset 'elf: main'", "make the ruleset 'elf: branches'"} <= {it["do"] for it in found["actions"]}
     assert world.github.repository.refs("refs/") == {}
     for what in ("rulesets", "labels", "hooks"):
@@ -45,7 +45,9 @@ def test_it_is_set_up_by_one_run_and_a_second_finds_nothing_left_to_do(world: Gi
     again = world.connect()
     assert again["done"] and again["actions"] == []
     probes = [path for _, path in world.github.writes()[before:]]
-    assert all("probe" not in path and path.rsplit("/", 1)[-1] in {"refs", "pulls", "rulesets", "0" * 40} for path in probes)
+    assert all(
+        "probe" not in path and path.rsplit("/", 1)[-1] in {"refs", "pulls", "rulesets", "0" * 40} for path in probes
+    )
     assert len(world.ask("GET", "hooks")) == 1 and len(world.ask("GET", "rulesets")) == 2
 
 

@@ -128,7 +128,8 @@ def test_a_change_behind_the_companys_back_is_found(world: GitHubWorld, tamperin
 
 
 @pytest.mark.parametrize(
-    "tampering", [name for name in TAMPERINGS if "webhook" in name or "ruleset" in name or "approval" in name or "label" in name]
+    "tampering",
+    [name for name in TAMPERINGS if "webhook" in name or "ruleset" in name or "approval" in name or "label" in name],
 )
 def test_connecting_again_puts_it_right(world: GitHubWorld, tampering: str) -> None:
     TAMPERINGS[tampering][0](world)

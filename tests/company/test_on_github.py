@@ -71,7 +71,10 @@ def test_a_wish_becomes_a_pull_request_there_and_a_team_here(stage: Stage, githu
     signature = signature_of(Home(stage.home.path).key(HOOK_KEY), body)
     began = time.monotonic()
     heard = httpx.post(
-        f"{stage.company.address}/github/hook", content=body, headers={"X-Hub-Signature-256": signature}, trust_env=False
+        f"{stage.company.address}/github/hook",
+        content=body,
+        headers={"X-Hub-Signature-256": signature},
+        trust_env=False,
     )
     assert heard.status_code == 202
 
@@ -91,9 +94,7 @@ def test_a_wish_becomes_a_pull_request_there_and_a_team_here(stage: Stage, githu
 
 def test_a_forged_delivery_is_refused_at_the_companys_door(stage: Stage) -> None:
     for headers in ({}, {"X-Hub-Signature-256": "sha256=" + "0" * 64}):
-        answer = httpx.post(
-            f"{stage.company.address}/github/hook", content=b"{}", headers=headers, trust_env=False
-        )
+        answer = httpx.post(f"{stage.company.address}/github/hook", content=b"{}", headers=headers, trust_env=False)
         assert answer.status_code == 401
 
 

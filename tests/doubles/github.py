@@ -38,13 +38,20 @@ PROPOSER_RIGHTS = {"contents": "write", "pull_requests": "write", "metadata": "r
 GATE_RIGHTS = {**PROPOSER_RIGHTS, "statuses": "write"}
 PERSON_RIGHTS = {**GATE_RIGHTS, "administration": "write", "repository_hooks": "write", "workflows": "write"}
 _FORGE: dict[str, frozenset[Right]] = {"proposer": PROPOSER, "gate": GATE, "person": PERSON}
-#: Requests that need a permission -> how their body speaks of something that does not exist.
+#: Requests -> the permission they need.
 _GUARDED = {
-    "git/refs": ("contents", lambda body: body.get("sha") == NOTHING),
-    "pulls": ("pull_requests", lambda body: str(body.get("head", "")).endswith("no-such-branch")),
-    f"statuses/{NOTHING}": ("statuses", lambda _body: True),
-    "rulesets": ("administration", lambda body: any(it["type"].startswith("elf_") for it in body.get("rules", []))),
-}  # fmt: skip
+    "git/refs": "contents",
+    "pulls": "pull_requests",
+    f"statuses/{NOTHING}": "statuses",
+    "rulesets": "administration",
+}
+
+
+def _of_nothing(path: str, body: dict[str, Any]) -> bool:
+    """Whether the request speaks of something that does not exist."""
+    if path == "rulesets":
+        return any(rule["type"].startswith("elf_") for rule in body.get("rules", []))
+    return NOTHING in (path.split("/")[-1], body.get("sha")) or str(body.get("head", "")).endswith("no-such-branch")
 
 
 @dataclass
@@ -200,13 +207,13 @@ class GitHub:
     def _guarded(self, below: str, authorization: str, body: bytes) -> Response | None:
         if below not in _GUARDED:
             return None
-        right, of_nothing = _GUARDED[below]
+        right = _GUARDED[below]
         who = self._who(authorization)
         if who is None:
             return JSONResponse({"message": "Bad credentials"}, 401)
         if who.permissions.get(right) != "write":
             return JSONResponse({"message": "Resource not accessible by personal access token"}, 403)
-        if of_nothing(json.loads(body)):
+        if _of_nothing(below, json.loads(body)):
             return JSONResponse({"message": "Validation Failed", "errors": ["there is no such thing"]}, 422)
         return None
 
@@ -238,15 +245,13 @@ class GitHub:
         )
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         lines = [line.decode().split(": ", 1) for line in head.split(b"\r\n")]
-        headers = dict((name.lower(), value) for name, value in lines)
+        headers = {name.lower(): value for name, value in lines}
         status = int(headers.pop("status", "200 OK").split()[0])
         return Response(body, status, headers)
 
 
 @contextmanager
-def running_github(
-    folder: Path, now: Callable[[], datetime], *people: Someone
-) -> Generator[GitHub]:
+def running_github(folder: Path, now: Callable[[], datetime], *people: Someone) -> Generator[GitHub]:
     """An empty repository at `acme/company`, on loopback, with these accounts and a person who administers it."""
     port = free_port()
     bare = folder / f"{REPO}.git"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,10 @@ class Far(World):
         self.mirror = Mirror(self.folder, there.account, self.clock)
         self.mirror.prepare()
         self.gate = Mirrored(gate or there, self.mirror)
-        people = {name: PersonElsewhere(name, lambda number: f"https://github.example/pull/{number}") for name in ("owner", "second")}
+        people = {
+            name: PersonElsewhere(name, lambda number: f"https://github.example/pull/{number}")
+            for name in ("owner", "second")
+        }
         local = self.mirror.repository
         self.mirror.fetch()
         self.desk = MergeDesk(self.gate, local, self.database, self.factory, self.clock, people=people)
@@ -89,7 +91,7 @@ def test_a_change_is_judged_in_the_mirror_approved_there_and_merged(far: Far) ->
 
 def test_a_person_is_sent_to_github_to_decide(far: Far) -> None:
     change = far.propose()
-    with pytest.raises(NotAllowed, match="https://github.example/pull/1"):
+    with pytest.raises(NotAllowed, match=r"https://github\.example/pull/1"):
         far.desk.approve(change.number, "owner", change.head)
     with pytest.raises(NotAllowed, match="close change 1 on GitHub"):
         far.desk.reject(change.number, "owner", "no")
@@ -185,13 +187,19 @@ def test_main_that_moves_between_verdict_and_merge_is_judged_again(far: Far) -> 
     assert "new_teams" in " ".join(result.verdict.reasons())
 
 
+def merge_without_looking(self: Mirrored, number: int, expected_head: str, message: str) -> str:
+    commit = self._changes.merge(number, expected_head, message)  # pyright: ignore[reportPrivateUsage]
+    self._mirror.fetch()  # pyright: ignore[reportPrivateUsage]
+    return commit
+
+
 def test_without_that_look_the_unjudged_would_be_merged(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
     change = far.propose()
     far.changes("owner").approve(change.number, change.head)
     hand = MovesMain(far, far.changes("elf-gate"))
     far.restart(gate=hand)
     hand.armed = True
-    monkeypatch.setattr(Mirrored, "merge", lambda self, *given: (self._changes.merge(*given), far.mirror.fetch())[0])
+    monkeypatch.setattr(Mirrored, "merge", merge_without_looking)
     result = far.desk.merge_if_allowed(change.number)
     assert hand.moved and isinstance(result, Merged)
     assert far.gate.get(change.number).state == "merged"

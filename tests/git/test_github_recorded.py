@@ -47,7 +47,9 @@ def test_an_app_finds_its_installation_and_gets_tokens_that_end() -> None:
         found = client.installation("acme/company")
         assert (found.id, found.app_id, found.login) == (815, 4711, "acme-gate[bot]")
         assert problems("gate", granted(found.permissions)) == []
-        assert problems("proposer", granted(found.permissions)) == ["it has 'statuses: write', which the proposer must not have"]
+        assert problems("proposer", granted(found.permissions)) == [
+            "it has 'statuses: write', which the proposer must not have"
+        ]
         token = InstallationToken(client, found.id, "acme/company", lambda: NOON)
         assert token() == token() == "ghs_notatokenofanybody"
 
@@ -95,7 +97,9 @@ def test_a_repository_is_looked_at_and_set_up(request: pytest.FixtureRequest) ->
     """Everything that the embedded forge has of it too: rulesets, labels, webhooks."""
     live: GitHub | None = request.getfixturevalue("github") if RECORDING else None
     url = live.api_url if live else None
-    wanted = Wanted("acme/company", Who("elf-devops", 1), Who("elf-gate", 2), ("ada",), "http://127.0.0.1:9/github/hook")
+    wanted = Wanted(
+        "acme/company", Who("elf-devops", 1), Who("elf-gate", 2), ("ada",), "http://127.0.0.1:9/github/hook"
+    )
     token = live.people["ada"].token if live else "github_pat_of_nobody"
     source = "the stand-in of tests/doubles/github.py over the embedded forge, because no GitHub could be reached"
     with cassette("set_up", live=url, source=source), api_to(url or GITHUB_API, token) as api:
@@ -105,6 +109,18 @@ def test_a_repository_is_looked_at_and_set_up(request: pytest.FixtureRequest) ->
             carry_out(api, action, "a secret")
         again = plan(look(api, None), wanted)
         assert [it.kind for it in again] == ["first_push"]
+
+
+def test_a_repository_on_github_itself_is_looked_at() -> None:
+    """Recorded once somebody gives a token and a scratch repository; what is in it is theirs, that it can be read is ours."""
+    token, repo = (os.environ.get(f"ELF_CONTRACT_GITHUB_{name}", "") for name in ("TOKEN", "REPO"))
+    live = GITHUB_API if RECORDING and token and repo else None
+    if live is None and not (FOLDER / "looked_at.yaml").exists():
+        pytest.skip("never recorded: ELF_CASSETTES=record with ELF_CONTRACT_GITHUB_TOKEN and ELF_CONTRACT_GITHUB_REPO")
+    known = repo or said_of("looked_at").partition("GitHub: ")[2]
+    with cassette("looked_at", live=live, source=f"GitHub: {known}"), api_to(GITHUB_API, token or "none", known) as api:
+        found = look(api, None)
+    assert found.main and all("enforcement" in ruleset for ruleset in found.rulesets)
 
 
 def test_a_change_is_read_judged_and_merged(request: pytest.FixtureRequest) -> None:
@@ -179,7 +195,9 @@ def described(path: str) -> str:
     return next(written for pattern, written in DESCRIBED.items() if re.fullmatch(pattern, below))
 
 
-@pytest.mark.skipif(not os.environ.get("ELF_CONTRACT_OPENAPI"), reason="needs GitHub's description: ELF_CONTRACT_OPENAPI")
+@pytest.mark.skipif(
+    not os.environ.get("ELF_CONTRACT_OPENAPI"), reason="needs GitHub's description: ELF_CONTRACT_OPENAPI"
+)
 @pytest.mark.parametrize("name", ALL)
 def test_a_cassettes_answers_have_the_types_that_github_describes(name: str) -> None:
     description = Description(Path(os.environ["ELF_CONTRACT_OPENAPI"]))

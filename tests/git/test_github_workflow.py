@@ -17,8 +17,8 @@ from mcp_servers.factories.team import render
 from mcp_servers.git.objects import Signature
 from mcp_servers.git.repository import Repository
 from teams.spec import TeamSpec
-from tests.git.desk_world import spec_data
 from tests.git.desk_world import seeded as seeded_company
+from tests.git.desk_world import spec_data
 from tests.git.workflow_check import unsafe
 
 pytestmark = pytest.mark.rows("F15", "F105", "F106")

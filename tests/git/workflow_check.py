@@ -13,14 +13,16 @@ _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 #: The base's own commit; everything else of a pull request is whatever its author likes.
 _BASE = "github.event.pull_request.base.sha"
 #: Commands by which fetched commits would become a work tree.
-_MAKES_A_TREE = re.compile(r"\bgit\s+(-\S+\s+\S+\s+)*(checkout|switch|worktree|reset|restore|merge|rebase|pull|apply|am)\b|\bgh\s+pr\s+checkout\b|\bgit\s+archive\b")
+_MAKES_A_TREE = re.compile(
+    r"\bgit\s+(-\S+\s+\S+\s+)*(checkout|switch|worktree|reset|restore|merge|rebase|pull|apply|am)\b|\bgh\s+pr\s+checkout\b|\bgit\s+archive\b"
+)
 
 
 def unsafe(text: str) -> list[str]:
     """Empty for a workflow that runs nothing of the pull request and has nothing to lose."""
     workflow: dict[Any, Any] = yaml.safe_load(text)
     # YAML 1.1 reads the key `on` as true.
-    triggers = workflow.get("on", workflow.get(True))
+    triggers: Any = workflow.get("on", workflow.get(True, ()))
     found: list[str] = []
     if set(triggers) != {"pull_request_target"}:
         found.append(f"it is started by {', '.join(map(str, triggers))}")
