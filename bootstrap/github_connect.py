@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from bootstrap.client import CompanyError
 from bootstrap.github_identities import Ask, Identified, clashes, identify, login_of, signed_in
@@ -163,6 +164,8 @@ def _has_changes(settings: Settings) -> bool:
                 return False
         with database.read() as session:
             return change_views.any_number(session)
+    except SQLAlchemyError as error:
+        raise CompanyError("the company's database cannot be read; ./elf doctor says what is wrong with it") from error
     finally:
         database.close()
 

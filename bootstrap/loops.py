@@ -22,7 +22,7 @@ DESK_EVERY_S = 1.0
 #: An open change that stays as it is is judged again after this, for what a glance does not show (a review by another door).
 JUDGE_AGAIN = timedelta(seconds=5)
 GITHUB_EVERY_S = 5.0
-GITHUB_JUDGE_AGAIN = timedelta(seconds=30)
+GITHUB_JUDGE_AGAIN = timedelta(seconds=15)
 TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
 #: Nothing more happens to a change in one of these states.

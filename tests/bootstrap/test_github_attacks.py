@@ -96,9 +96,7 @@ def test_another_apps_yes_under_the_gates_name_merges_nothing(
     assert world.wrong() == []
 
 
-def test_planted_hole_without_the_pin_another_apps_yes_merges(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planted_hole_without_the_pin_another_apps_yes_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rulesets = github_setup.rulesets
 
     def unpinned(wanted: github_setup.Wanted) -> Any:
