@@ -70,11 +70,12 @@ def intruded(tmp_path: Path) -> Generator[tuple[GitHubWorld, GitHubChanges, str]
         world.connect()
         connection = connection_of(world.home)
         assert connection is not None and other.key
-        gate = connection.account(replace(connection.gate, login=other.login, app_id=other.app_id), other.app_id + 1, other.key, world.clock)  # fmt: skip
+        theirs = replace(connection.gate, login=other.login, app_id=other.app_id)
+        account = connection.account(theirs, other.app_id + 1, other.key, world.clock)
         proposer = proposer_of(world)
         change = proposer.propose(PROPOSAL)
         world.ask("POST", f"pulls/{change.number}/reviews", {"event": "APPROVE", "commit_id": change.head})
-        intruder = GitHubChanges(gate, world.clock)
+        intruder = GitHubChanges(account, world.clock)
         intruder.publish_status(change.head, "elf/gate", "success", "trust me")
         yield world, intruder, change.head
         intruder.close()
