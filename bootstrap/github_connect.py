@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from mcp_servers.git.github_setup import (
     LAW_FILE,
     WORKFLOW_FILE,
     Action,
+    Found,
     codeowners,
     law_naming,
     plan,
@@ -86,7 +87,7 @@ def connect(asked: Asked, *, dry_run: bool) -> dict[str, Any]:
             raise CompanyError(
                 f"{asked.repo} holds no company ({LAW_FILE} is missing or unreadable); give an empty repository"
             )
-        actions = plan(found, connection.wanted)
+        actions = plan(_without_lost_secret(asked.home, found), connection.wanted)
         problems = clashes(proposer, gate, people)
         if found.hooks is None and connection.hook_url:
             problems.append(
@@ -207,6 +208,14 @@ def _carry_out(
         else:
             carry_out(api, action, secret)
     connection.save(home)
+
+
+def _without_lost_secret(home: Home, found: Found) -> Found:
+    """Where this home has no secret (any more), a webhook's is as good as none: it is given a new one."""
+    if found.hooks is None or (home.path / "keys" / HOOK_KEY).exists():
+        return found
+    known = tuple({**hook, "config": {**hook.get("config", {}), "secret": ""}} for hook in found.hooks)
+    return replace(found, hooks=known)
 
 
 def _hook_secret(home: Home) -> str:

@@ -216,7 +216,7 @@ def _hook(found: Found, wanted: Wanted) -> list[Action]:
         *([] if mine.get("active") else ["it is switched off"]),
         *([] if set(HOOK_EVENTS) <= {*mine.get("events", []), *_every(mine)} else ["it is not told of everything"]),
         *([] if config.get("content_type") == "json" else ["it does not send JSON"]),
-        *([] if config.get("secret") else ["it has no secret"]),
+        *([] if config.get("secret") else ["it has no secret that is known here"]),
         *(["it does not look at certificates"] if str(config.get("insecure_ssl", "0")) != "0" else []),
     ]
     return [Action("hook", what, "; ".join(wrong), int(mine["id"]), body)] if wrong else []

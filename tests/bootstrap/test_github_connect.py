@@ -171,6 +171,15 @@ def test_an_app_that_may_write_checks_cannot_propose(tmp_path: Path) -> None:
         assert any("'checks: write'" in problem for problem in world.connect()["problems"])
 
 
+def test_a_lost_webhook_secret_is_renewed_on_both_sides(world: GitHubWorld) -> None:
+    world.connect()
+    old = world.home.key("github-webhook")
+    (world.home.path / "keys" / "github-webhook").unlink()
+    assert [action["do"].split(" to ")[0] for action in world.connect()["actions"]] == ["make the webhook"]
+    assert world.home.key("github-webhook") != old
+    assert len(world.ask("GET", "hooks")) == 1 and world.connect()["actions"] == []
+
+
 def test_secrets_are_asked_for_where_the_environment_has_none(world: GitHubWorld) -> None:
     import dataclasses
 

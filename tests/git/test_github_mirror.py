@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mcp_servers.git.changes import BaseMoved, NotAllowed, Unavailable
@@ -256,3 +258,33 @@ def test_closed_without_a_merge_stays_a_no(far: Far) -> None:
     assert isinstance(far.desk.merge_if_allowed(change.number), Closed)
     assert far.propose().number == change.number
     assert far.gate.get(change.number).state == "closed"
+
+
+def test_a_ruleset_that_asks_for_more_than_the_law_is_waited_for_without_hammering(far: Far) -> None:
+    change = far.propose()
+    review = {"required_approving_review_count": 2, "allowed_merge_methods": ["merge"]}
+    body = {
+        "name": "two",
+        "enforcement": "active",
+        "conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": []}},
+        "rules": [{"type": "pull_request", "parameters": review}],
+    }
+    answer = httpx.post(
+        f"{far.url}/api/v3/repos/elf/company/rulesets",
+        json=body,
+        headers={"Authorization": "token token-of-owner"},
+        trust_env=False,
+    )
+    assert answer.status_code == 201, answer.text
+    far.changes("owner").approve(change.number, change.head)
+    first = far.desk.tick(timedelta(seconds=15))
+    assert (
+        "At least 2 approving reviews" in first.failed[change.number] and "ask a person" in first.failed[change.number]
+    )
+    for _ in range(5):
+        far.clock.tick(seconds=2)
+        again = far.desk.tick(timedelta(seconds=15))
+        assert not again.failed and not again.merged
+    far.changes("second").approve(change.number, change.head)
+    far.clock.tick(seconds=15)
+    assert far.desk.tick(timedelta(seconds=15)).merged == [change.number]
