@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from bootstrap import show as pages
 from bootstrap.client import Company, CompanyError
+from bootstrap.github_cli import github_app
 from bootstrap.home import Home, HomeUnusable
 from bootstrap.settings import BadSettings, Settings, read_settings
 
@@ -34,6 +36,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(factory_app, name="factory")
 app.add_typer(policy_app, name="policy")
+app.add_typer(github_app, name="github")
 
 # Soft wrap: the terminal breaks lines, so that what is copied from it is whole.
 # Into a pipe or a file, tables are as wide as what is in them.
@@ -418,6 +421,22 @@ def _moment(text: str) -> str:
     except ValueError:
         _stop(f"'{text[:40]}' is no moment; write 2026-11-01 or 2026-11-01T08:00:00Z", 2)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+
+
+@policy_app.command("judge")
+def policy_judge(
+    base: Annotated[str, typer.Option(help="The commit it would be merged into; the law is read there.")],
+    head: Annotated[str, typer.Option(help="The commit that would be merged.")],
+    repository: Annotated[Path | None, typer.Option(help="A clone that has both; this checkout, if not given.")] = None,
+    author: Annotated[str, typer.Option(help="Who opened it; nobody known is an agent.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What the gate's content rules say of a commit in a clone: no reviews, no running company, nothing is executed."""
+    from bootstrap.policy_judge import judge_commits
+
+    found = judge_commits(repository or _settings().checkout, base, head, author, datetime.now(UTC))
+    _print(found, as_json, pages.judged)
+    sys.exit(0 if found["ok"] else 1)
 
 
 @gateway_app.command("servers")

@@ -15,6 +15,7 @@ from bootstrap.client import Company, CompanyError
 from bootstrap.home import NEEDED_BYTES, Home, HomeUnusable
 from bootstrap.launch import check_port
 from bootstrap.office.server_findings import findings
+from bootstrap.places import connection_of
 from bootstrap.policy import check_policies
 from bootstrap.settings import Settings
 from mcp_servers.sandbox.choice import choose
@@ -39,6 +40,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         ("confinement", _confinement),
         ("sandbox", _sandbox),
         ("policies", lambda: _policies(settings)),
+        ("repository", lambda: _repository(home)),
         ("address", lambda: _address(settings, home)),
         ("models", lambda: _models(settings, home)),
         ("database", lambda: _database(settings)),
@@ -110,6 +112,13 @@ def _policies(settings: Settings) -> str:
     if not found["ok"]:
         raise _Wrong(found["lines"][0])
     return found["lines"][0]
+
+
+def _repository(home: Home) -> str:
+    connection = connection_of(home)
+    if connection is None:
+        return "kept by the embedded forge"
+    return f"kept at {connection.repo}; ./elf github doctor looks whether it is as it has to be there"
 
 
 def _address(settings: Settings, home: Home) -> str:

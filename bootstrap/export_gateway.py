@@ -9,12 +9,11 @@ import yaml
 from bootstrap.client import CompanyError
 from bootstrap.home import Home
 from bootstrap.main_line import MainLine
-from bootstrap.places import OWNER, REPO
+from bootstrap.places import repository_path
 from bootstrap.settings import Settings
 from mcp_servers.gateway.agentgateway import resources
 from mcp_servers.gateway.discovery import in_files
 from mcp_servers.git.facts import read_base
-from mcp_servers.git.forge import bare_path
 from mcp_servers.git.repository import Repository
 
 _HEAD = """\
@@ -27,8 +26,8 @@ _HEAD = """\
 
 def export(settings: Settings) -> dict[str, Any]:
     """`{resources, yaml}`, read from the company's repository; the company need not run."""
-    path = bare_path(Home(settings.home).forge, OWNER, REPO)
-    if path is None or not path.exists():
+    path = repository_path(Home(settings.home))
+    if not path.exists():
         raise CompanyError(f"there is no company in {settings.home} yet: run ./elf up")
     repository = Repository(path)
     main = MainLine(repository)

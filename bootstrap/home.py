@@ -66,14 +66,18 @@ class Home:
         return text
 
     def _make_key(self, name: str) -> None:
-        """Written whole under another name first: a kill leaves either no key or a complete one."""
         path = self.path / "keys" / name
         if path.exists() and path.stat().st_size >= 32:
             return
+        self.keep_key(name, secrets.token_urlsafe(48))
+
+    def keep_key(self, name: str, text: str) -> None:
+        """Written whole under another name first: a kill leaves either what was there or a complete key."""
+        path = self.path / "keys" / name
         scratch = path.with_name(f".{name}.{secrets.token_hex(4)}")
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         scratch.rename(path)

@@ -21,6 +21,8 @@ from memory.change_state import State
 DESK_EVERY_S = 1.0
 #: An open change that stays as it is is judged again after this, for what a glance does not show (a review by another door).
 JUDGE_AGAIN = timedelta(seconds=5)
+GITHUB_EVERY_S = 5.0
+GITHUB_JUDGE_AGAIN = timedelta(seconds=15)
 TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
 WATCH_EVERY_S = 15.0
@@ -40,6 +42,8 @@ class Round:
     act: Callable[[], Awaitable[None]]
     pause_s: float
     pause: Callable[[], Awaitable[float]] | None = None
+    #: How it pauses.
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Loops:
     kernel: Kernel
     _told: dict[int, State] = field(default_factory=dict[int, State])
     _main: str | None = None
+    _woken: bool = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -57,8 +62,10 @@ class Loops:
 
     def rounds(self) -> tuple[Round, ...]:
         """Everything that is done again and again, beside the reconciler's own rounds."""
+        # On GitHub every look is a request over the network: it is looked less often there, and at once when it says so.
+        looking = GITHUB_EVERY_S if self.kernel.mirror else DESK_EVERY_S
         return (
-            Round("the merge desk's round", self.judge, DESK_EVERY_S),
+            Round("the merge desk's round", self.judge, looking, sleep=self._until_woken),
             Round("telling the DevOps team", self.tell, TELL_EVERY_S),
             Round("tidying", self.tidy, TIDY_EVERY_S),
             Round(
@@ -68,13 +75,17 @@ class Loops:
 
     async def judge(self) -> None:
         """Judges and merges what may be merged, and renews what main outran; wakes the reconciler when main moved."""
-        tick = await anyio.to_thread.run_sync(self.kernel.desk.tick, JUDGE_AGAIN)
+        patience = timedelta(0) if self._woken else GITHUB_JUDGE_AGAIN if self.kernel.mirror else JUDGE_AGAIN
+        tick = await anyio.to_thread.run_sync(self.kernel.desk.tick, patience)
         for number, why in tick.failed.items():
             log.warning("change %s could not be judged this time: %s", number, why)
         if tick.merged:
             self.kernel.reconciler.notice()
         await anyio.to_thread.run_sync(self.kernel.rebase.next)
         await anyio.to_thread.run_sync(self._anchor_what_moved_main)
+
+    async def _until_woken(self, seconds: float) -> None:
+        self._woken = await self.kernel.waker.sleep(seconds)
 
     async def tell(self) -> None:
         """Tells the DevOps team of each change that moved on since it was last told. Telling twice does no harm."""
@@ -128,4 +139,4 @@ async def _again(one: Round) -> None:
                 pause = await one.pause()
         except Exception:
             log.exception("%s failed; it is tried again", one.what)
-        await asyncio.sleep(pause)
+        await one.sleep(pause)

@@ -21,13 +21,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from bootstrap.home import Home, HomeUnusable
 from bootstrap.launch import PROGRESS_FD
 from bootstrap.loops import Loops
-from bootstrap.places import OWNER, REPO
+from bootstrap.places import OWNER, REPO, Connection, connection_of, mirror_path
 from bootstrap.progress import Progress
 from bootstrap.seed import BadCheckout, files_of
 from bootstrap.settings import BadSettings, Settings, read_settings
 from bootstrap.wiring import Kernel, assemble
 from mcp_servers.cluster.port import ClusterError
+from mcp_servers.git.changes import ChangesError
 from mcp_servers.git.forge import ProtectionMissing, SeedRefused, seed
+from mcp_servers.git.mirror import Mirror
 from mcp_servers.git.objects import Signature
 from mcp_servers.monitor.alerts import BadAlertUrl
 from memory import ledger
@@ -80,7 +82,10 @@ def run(settings: Settings, progress: Progress) -> None:
         with progress.step("database"):
             upgrade(database)
         with progress.step("the company's repository"):
-            _seed(settings, home, database)
+            if connection := connection_of(home):
+                _catch_up(home, connection)
+            else:
+                _seed(settings, home, database)
         kernel = assemble(settings, home, database, _now)
         home.write_kernel({"pid": os.getpid(), "port": settings.port})
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -98,6 +103,20 @@ def _seed(settings: Settings, home: Home, database: Database) -> None:
             ledger.append(
                 session, ledger.Entry("kernel:seed", "company.seed", first, "done", _now(), {"files": len(files)})
             )
+
+
+def _catch_up(home: Home, connection: Connection) -> None:
+    """GitHub's branches, fetched. Without an answer the company starts with what it knows of them."""
+    mirror = Mirror(mirror_path(home, connection.repo), connection.gate_account(home, _now), _now)
+    mirror.prepare()
+    try:
+        mirror.fetch()
+    except ChangesError as error:
+        if "refs/heads/main" not in mirror.repository.refs("refs/heads/"):
+            raise HomeUnusable(
+                f"{connection.repo} cannot be fetched, and nothing of it is here yet: {error}"
+            ) from error
+        logging.warning("%s cannot be fetched now; the company starts from what it has: %s", connection.repo, error)
 
 
 async def _serve(kernel: Kernel, listener: socket.socket, progress: Progress) -> None:

@@ -13,6 +13,26 @@ DEFAULT_PORT = 7070
 _SECRET = "ELF_SECRET_"  # noqa: S105 (a prefix, no secret)
 
 
+@dataclass(frozen=True)
+class GitHubGiven:
+    """What `./elf github` is given. The tokens are read there alone: no other process of the company gets them from here."""
+
+    api_url: str = "https://api.github.com"
+    git_url: str = "https://github.com"
+    people: tuple[str, ...] = ()
+    #: Where GitHub can reach this company's /github/hook; it listens on this machine only.
+    webhook_url: str = ""
+    proposer_token: str | None = field(default=None, repr=False)
+    gate_token: str | None = field(default=None, repr=False)
+    setup_token: str | None = field(default=None, repr=False)
+    #: An App instead of a token: its number and the file with its private key.
+    proposer_app: tuple[int, Path] | None = None
+    gate_app: tuple[int, Path] | None = None
+
+
+_GITHUB = "ELF_GITHUB_"
+
+
 class BadSettings(ValueError):
     """A setting that cannot be used; the message names the variable and the fix."""
 
@@ -38,6 +58,7 @@ class Settings:
     metrics_open: bool = False
     docker_host: str | None = None
     checkout: Path = CHECKOUT
+    github: GitHubGiven = field(default_factory=GitHubGiven)
     #: Tool servers that the environment names (ELF_MCP_SERVERS), and a file with the cluster's labelled services.
     mcp_servers: str = ""
     mcp_services_file: Path | None = None
@@ -70,7 +91,11 @@ class Settings:
             "ELF_MCP_SERVICES_FILE": str(self.mcp_services_file or ""),
             **{f"{_SECRET}{name}": value for name, value in self.server_secrets.items()},
         }
-        rest = {name: value for name, value in around.items() if name not in said and not name.startswith(_SECRET)}
+        rest = {
+            name: value
+            for name, value in around.items()
+            if name not in said and not name.startswith((_SECRET, _GITHUB))
+        }
         return rest | {name: value for name, value in said.items() if value}
 
 
@@ -91,12 +116,45 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         otel_endpoint=_otel_endpoint(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
         metrics_open=_switch(environ.get("ELF_METRICS_OPEN", ""), "ELF_METRICS_OPEN"),
         docker_host=environ.get("DOCKER_HOST") or None,
+        github=_github(environ),
         mcp_servers=environ.get("ELF_MCP_SERVERS", ""),
         mcp_services_file=Path(file).expanduser() if (file := environ.get("ELF_MCP_SERVICES_FILE")) else None,
         server_secrets={
             name.removeprefix(_SECRET): value for name, value in environ.items() if name.startswith(_SECRET) and value
         },
     )
+
+
+def _github(environ: Mapping[str, str]) -> GitHubGiven:
+    def url(name: str, default: str) -> str:
+        text = environ.get(name) or default
+        parts = urlsplit(text)
+        on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and on_this_machine)):
+            raise BadSettings(f"{name} must be an https address, such as {default}; a token goes there")
+        return text.rstrip("/")
+
+    return GitHubGiven(
+        api_url=url("ELF_GITHUB_API_URL", "https://api.github.com"),
+        git_url=url("ELF_GITHUB_URL", "https://github.com"),
+        people=tuple(part.strip() for part in environ.get("ELF_GITHUB_PEOPLE", "").split(",") if part.strip()),
+        webhook_url=url("ELF_GITHUB_WEBHOOK_URL", "") if environ.get("ELF_GITHUB_WEBHOOK_URL") else "",
+        proposer_token=environ.get("ELF_GITHUB_PROPOSER_TOKEN") or None,
+        gate_token=environ.get("ELF_GITHUB_GATE_TOKEN") or None,
+        setup_token=environ.get("ELF_GITHUB_SETUP_TOKEN") or None,
+        proposer_app=_app("ELF_GITHUB_PROPOSER_APP", environ),
+        gate_app=_app("ELF_GITHUB_GATE_APP", environ),
+    )
+
+
+def _app(name: str, environ: Mapping[str, str]) -> tuple[int, Path] | None:
+    text = environ.get(name, "")
+    if not text:
+        return None
+    number, _, file = text.partition(":")
+    if not (number.isascii() and number.isdigit() and file):
+        raise BadSettings(f"{name} is the App's number and the file with its private key: {name}=123456:app.pem")
+    return int(number), Path(file).expanduser()
 
 
 def _port(text: str) -> int:

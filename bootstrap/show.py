@@ -105,7 +105,9 @@ def changes(console: Console, found: dict[str, Any]) -> None:
 def change(console: Console, found: dict[str, Any]) -> None:
     console.print(Text(f"#{found['number']} ", style="bold"), plain(found["title"], "bold"), sep="")
     console.print(
-        f"{found['progress'].replace('_', ' ')}   branch {found['branch']}   head {found['head'][:12]}", style="dim", markup=False
+        f"{found['progress'].replace('_', ' ')}   branch {found['branch']}   head {found['head'][:12]}",
+        style="dim",
+        markup=False,
     )
     console.print(plain(found["body"]))
     console.print()
@@ -200,6 +202,10 @@ def doctor(console: Console, found: dict[str, Any]) -> None:
     for finding in found["findings"]:
         mark = Text("✓ " if finding["ok"] else "✗ ", style="green" if finding["ok"] else "red")
         console.print(mark, plain(f"{finding['what']}: {finding['text']}"), sep="")
+
+
+def judged(console: Console, found: dict[str, Any]) -> None:
+    console.print(plain(found["text"]))
 
 
 _LEVEL_STYLES = {"ok": "green", "warning": "yellow", "critical": "red", "absent": "dim"}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
 
 import anyio.to_thread
 import httpx
@@ -21,10 +20,11 @@ from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
 from bootstrap.office.describe import Teams
 from bootstrap.office.gateway_api import gateway_api
+from bootstrap.office.github_hook import Waker, github_hook
 from bootstrap.office.law_desk import LawDesk
 from bootstrap.office.office import Office
 from bootstrap.office.spending import Spending
-from bootstrap.places import OWNER, REPO, account_of
+from bootstrap.places import HOOK_KEY, Connection, account_of, connection_of, mirror_path, repository_path
 from bootstrap.price_list import candidates, in_micro, price_list
 from bootstrap.server_catalogue import looker, server_catalogue
 from bootstrap.settings import Settings
@@ -48,13 +48,17 @@ from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.server import create_gateway_server
 from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, current_caller
+from mcp_servers.git.changes import Changes
 from mcp_servers.git.checking import BackgroundChecks
 from mcp_servers.git.factory import TeamFactory
-from mcp_servers.git.forge import GATE, PERSON, PROPOSER, bare_path, create_forge, token_sha256
+from mcp_servers.git.forge import GATE, PERSON, PROPOSER, create_forge, token_sha256
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
+from mcp_servers.git.github_webhook import LARGEST
 from mcp_servers.git.inspection import Inspector
-from mcp_servers.git.merge_desk import MergeDesk
+from mcp_servers.git.merge_desk import MergeDesk, Person
+from mcp_servers.git.mirror import Mirror, Mirrored
+from mcp_servers.git.person_elsewhere import PersonElsewhere
 from mcp_servers.git.proposer import Proposer
 from mcp_servers.git.rebase import Rebase
 from mcp_servers.git.repository import Repository
@@ -96,6 +100,10 @@ class Kernel:
     monitor: Monitor
     watchers: Watchers
     now: Callable[[], datetime]
+    #: GitHub's branches here, if the company is kept there.
+    mirror: Mirror | None
+    #: Wakes the merge desk's round before its time.
+    waker: Waker
 
     async def tell_of_change(self, number: int) -> None:
         """Nudges the DevOps team: this change moved on."""
@@ -143,33 +151,65 @@ class _Assembly:
             office=self.office,
             door=self.door,
             client=self.client,
-            places=(self.gate, self.bot, self.owner),
+            places=self.places,
             monitor=self.monitor,
             watchers=self.watchers,
             now=self.now,
+            mirror=self.mirror,
+            waker=self.waker,
         )
 
     # --- the law, and the road that changes take ---
 
     @cached_property
     def repository(self) -> Repository:
-        return Repository(_bare(self.home))
+        return Repository(repository_path(self.home))
 
     @cached_property
     def law(self) -> LawBook:
         return LawBook(self.repository)
 
     @cached_property
-    def gate(self) -> GitHubChanges:
-        return GitHubChanges(account_of(self.settings, self.home, "elf-gate"), self.now)
+    def connection(self) -> Connection | None:
+        return connection_of(self.home)
 
     @cached_property
-    def bot(self) -> GitHubChanges:
-        return GitHubChanges(account_of(self.settings, self.home, "elf-devops"), self.now)
+    def waker(self) -> Waker:
+        return Waker()
 
     @cached_property
-    def owner(self) -> GitHubChanges:
-        return GitHubChanges(account_of(self.settings, self.home, "owner"), self.now)
+    def mirror(self) -> Mirror | None:
+        if self.connection is None:
+            return None
+        account = self.connection.gate_account(self.home, self.now)
+        return Mirror(mirror_path(self.home, self.connection.repo), account, self.now)
+
+    @cached_property
+    def places(self) -> tuple[GitHubChanges, ...]:
+        """The gate, the proposer and, on the embedded forge, the person; each with connections of its own."""
+        if self.connection is not None:
+            accounts = [
+                self.connection.gate_account(self.home, self.now),
+                self.connection.proposer_account(self.home, self.now),
+            ]
+        else:
+            accounts = [account_of(self.settings, self.home, login) for login in ("elf-gate", "elf-devops", "owner")]
+        return tuple(GitHubChanges(account, self.now) for account in accounts)
+
+    @cached_property
+    def gate(self) -> Changes:
+        return Mirrored(self.places[0], self.mirror) if self.mirror else self.places[0]
+
+    @cached_property
+    def bot(self) -> Changes:
+        return Mirrored(self.places[1], self.mirror) if self.mirror else self.places[1]
+
+    @cached_property
+    def people(self) -> dict[str, Person]:
+        """Who may approve, by login. On GitHub they do it there, signed in as themselves."""
+        if self.connection is None:
+            return {"owner": self.places[2]}
+        return {login: PersonElsewhere(login, self.connection.page) for login in self.connection.people}
 
     @cached_property
     def factory(self) -> TeamFactory:
@@ -183,8 +223,9 @@ class _Assembly:
             self.database,
             self.factory,
             self.now,
-            people={"owner": self.owner},
+            people=self.people,
             inspector=Inspector(self.repository, self.secret_scanner, self.checks),
+            login=self.places[0].account.login,
         )
 
     @cached_property
@@ -197,7 +238,15 @@ class _Assembly:
 
     @cached_property
     def proposer(self) -> Proposer:
-        return Proposer(self.bot, self.desk, self.repository, self.database, self.factory, self.now)
+        return Proposer(
+            self.bot,
+            self.desk,
+            self.repository,
+            self.database,
+            self.factory,
+            self.now,
+            login=self.places[1].account.login,
+        )
 
     @cached_property
     def forge(self) -> FastAPI:
@@ -371,7 +420,14 @@ class _Assembly:
             spending=self.spending,
             law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
             sandbox=lambda: self.checks.sandbox().said,
+            approver=f"person:{next(iter(self.people))}",
         )
+
+    def _nudge(self) -> None:
+        """GitHub says that something happened: fetch, and let the desk look, before their time."""
+        if self.mirror is not None:
+            self.mirror.nudge()
+        self.waker.wake()
 
     @cached_property
     def app(self) -> ASGIApp:
@@ -379,7 +435,10 @@ class _Assembly:
         app.include_router(self.gateway.router)
         app.mount("/api/gateway", gateway_api(self.gateway, self.catalogue, self.identity, self.now))
         app.mount("/api", office_api(self.office, self.identity, self.now))
-        app.mount("/forge", self.forge)
+        if self.connection is None:
+            app.mount("/forge", self.forge)
+        else:
+            app.mount("/github", github_hook(self.home.key(HOOK_KEY), self._nudge))
         token, open_ = self.home.key("metrics"), self.settings.metrics_open
         serve_metrics(app, self.watchers.metrics, token, self.identity, self.now, open_=open_)
 
@@ -389,13 +448,8 @@ class _Assembly:
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         turned_away = TurnedAway(self.database, self.now)
-        return Guard(self.gateway.before(app), hosts, {"/forge/git/": _PUSH_LIMIT}, refused=turned_away)
-
-
-def _bare(home: Home) -> Path:
-    path = bare_path(home.forge, OWNER, REPO)
-    assert path is not None
-    return path
+        limits = {"/forge/git/": _PUSH_LIMIT, "/github/": LARGEST}
+        return Guard(self.gateway.before(app), hosts, limits, refused=turned_away)
 
 
 def _forge_identities(home: Home) -> list[Account_]:

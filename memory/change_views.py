@@ -7,7 +7,7 @@ import json
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from memory.change_tables import IntentRow
+from memory.change_tables import IntentRow, VerdictRow
 from memory.tables import AuditRow
 
 
@@ -15,6 +15,12 @@ def recent_numbers(session: Session, most: int) -> list[int]:
     """The pull requests that agents asked for last, oldest first."""
     query = select(IntentRow.number).where(IntentRow.number.is_not(None)).order_by(IntentRow.number.desc()).limit(most)
     return sorted(number for number in session.scalars(query) if number is not None)
+
+
+def any_number(session: Session) -> bool:
+    """Whether any change has a number here: asked for by agents, or judged."""
+    judged = session.scalars(select(VerdictRow.number).limit(1)).first()
+    return judged is not None or bool(recent_numbers(session, 1))
 
 
 def rejected_because(session: Session, number: int) -> str | None:

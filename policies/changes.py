@@ -84,6 +84,8 @@ class Changes(Frozen):
     def _makes_sense(self) -> Self:
         if both := {name.casefold() for name in self.people} & {name.casefold() for name in self.agents}:
             raise ValueError(f"both a person and an agent: {', '.join(sorted(both))}; list each login once")
+        if bots := [name for name in self.people if name.endswith("[bot]")]:
+            raise ValueError(f"people: {bots[0]} is an App; only people approve, so list it under agents")
         for kind in (Kind.LAW, Kind.PLATFORM, Kind.MIXED):
             if kind in self.kinds and not self.kinds[kind].approvals:
                 raise ValueError(f"kinds.{kind}.approvals: the constitution wants a second person; write 1 or more")

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from policies.facts import Frozen
 from policies.limits import Count
 
-Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$")]
+Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\[bot\])?$")]
 
 
 class Liftable(StrEnum):

@@ -38,3 +38,21 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("objections", people_rules.objections),
     ("approvals", people_rules.approvals),
 )
+
+_OF_CONTENT = frozenset(
+    {
+        "mergeable",
+        "paths",
+        "authority",
+        "sizes",
+        "spec",
+        "rerender",
+        "reports",
+        "free_name",
+        "tools",
+        "server_spec",
+        "server_rerender",
+    }
+)
+#: Those that need nothing but the two commits and their author: who approved and what else is under way does not matter to them.
+CONTENT_RULES = tuple((name, rule) for name, rule in RULES if name in _OF_CONTENT)

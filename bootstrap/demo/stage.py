@@ -68,10 +68,11 @@ def throw_away_company(
     keep: bool = False,
     database_url: str | None = None,
     alert_urls: tuple[str, ...] = (),
+    first: Callable[[Settings, Home], object] | None = None,
 ) -> Generator[Stage]:
     """A company that is gone, with all its files, when the block ends (unless kept). Its database is in its home, or at the URL.
 
-    `alert_urls`: who is told in this play.
+    `alert_urls`: who is told in this play. `first` happens before it is started.
     """
     folder = Path(tempfile.mkdtemp(prefix="elf-"))
     home = Home(folder)
@@ -89,6 +90,8 @@ def throw_away_company(
         mcp_services_file=None,
         server_secrets={},
     )
+    if first is not None:
+        first(staged, home)
     kernel, progress = start_kernel(staged, home)
     try:
         if not follow(progress, console):

@@ -62,6 +62,8 @@ class Office:
     law_desk: LawDesk
     #: Where proposed code is run, for people; or why nowhere.
     sandbox: Callable[[], str]
+    #: In whose name the person at this machine approves and rejects.
+    approver: str = PERSON
 
     # --- talking ---
 
@@ -149,13 +151,13 @@ class Office:
 
     def approve(self, number: int, head: str, why: str) -> dict[str, Any]:
         """Approves exactly `head` (empty: what is there now) and merges if the law then allows it."""
-        result = self.desk.approve(number, PERSON, self._head(number, head), why)
+        result = self.desk.approve(number, self.approver, self._head(number, head), why)
         self.notice()
         return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
 
     def override(self, number: int, head: str, why: str, hours: float | None) -> dict[str, Any]:
         """Lifts, of exactly `head` (empty: what is there now), what the law lets this person lift; then merges if it allows it."""
-        result = self.desk.override(number, PERSON, self._head(number, head), why, lasting(hours))
+        result = self.desk.override(number, self.approver, self._head(number, head), why, lasting(hours))
         self.notice()
         return self._decided(number, result, {Merged: "overridden and merged", NotYet: "overridden; not merged yet"})
 
@@ -168,7 +170,7 @@ class Office:
         return now_there
 
     def reject(self, number: int, why: str) -> dict[str, Any]:
-        result = self.desk.reject(number, PERSON, why)
+        result = self.desk.reject(number, self.approver, why)
         return self._decided(number, result, {})
 
     def _decided(self, number: int, result: Merged | NotYet | Closed, words: dict[type, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -58,13 +58,35 @@ class Account:
     email: str = ""
     #: GitHub asks for no more changes than this; None where nobody counts.
     writes_a_minute: int | None = 80
+    #: Gives a token that still lasts, where tokens end (an App's); `token` counts for nothing then.
+    renewed: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
         return f"Account({self.repo!r}, {self.login!r})"
 
+    def current_token(self) -> str:
+        """The token to use now. An App's may have to be fetched: `Unavailable`, `NotAllowed`."""
+        return self.renewed() if self.renewed is not None else self.token
+
+    def named(self, login: str) -> Account:
+        """The same, now that it is known whose it is."""
+        return replace(self, login=login)
+
     @property
     def signature(self) -> Signature:
         return Signature(self.login, self.email or f"{self.login}@elf.local")
+
+
+class CurrentToken(Auth.Token):
+    """PyGithub's way to sign in, which asks the account for its token at every request."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account.token or "renewed")
+        self._account = account
+
+    @property
+    def token(self) -> str:
+        return self._account.current_token()
 
 
 class GitHubChanges:
@@ -200,7 +222,7 @@ class GitHubChanges:
             if pull is not None and pull.state != "open":
                 return _change(pull)
             tip = pull.head.sha if pull is not None else _tip(repository, proposal.branch)
-            remote = Remote(self.account.git_url, self.account.token, self.account.signature)
+            remote = Remote(self.account.git_url, self.account.current_token(), self.account.signature)
             head = push_proposal(remote, proposal, tip, self._now())
             if pull is None:
                 pull = self._create(repository, proposal)
@@ -260,7 +282,7 @@ class GitHubChanges:
         once_more = Retry(total=1, status=0, allowed_methods={"GET"}, respect_retry_after_header=False)
         client = Github(
             base_url=self.account.api_url,
-            auth=Auth.Token(self.account.token),
+            auth=CurrentToken(self.account),
             timeout=TIMEOUT_SECONDS,
             retry=once_more,
             seconds_between_requests=None,

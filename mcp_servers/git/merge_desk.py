@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from mcp_servers.git import replaying, verdict_page
 from mcp_servers.git.changes import (
@@ -84,6 +85,14 @@ class Tick:
     failed: dict[int, str] = field(default_factory=dict[int, str])
 
 
+class Person(Protocol):
+    """What the desk asks in a person's name: `Changes` signed in as them, or somebody who says where they have to go."""
+
+    def approve(self, number: int, head: str, body: str = "") -> None: ...
+
+    def reject(self, number: int, why: str) -> None: ...
+
+
 class MergeDesk:
     """One desk a repository. `changes` acts as the gate (`login` at the forge), `people` as each person who may sign in.
 
@@ -98,7 +107,7 @@ class MergeDesk:
         factory: Factory,
         now: Callable[[], datetime],
         *,
-        people: Mapping[str, Changes],
+        people: Mapping[str, Person],
         inspector: Inspector,
         login: str = "elf-gate",
         page_url: Callable[[int], str] = lambda _number: "",
@@ -286,7 +295,7 @@ class MergeDesk:
             self._records.override(number, given)
             return self.merge_if_allowed(number)
 
-    def _person(self, person: str) -> tuple[str, Changes]:
+    def _person(self, person: str) -> tuple[str, Person]:
         login = person.removeprefix("person:")
         if login not in self._people:
             raise NotAllowed(
@@ -315,6 +324,9 @@ class MergeDesk:
                     self._seen[number] = _Seen(look, self._now(), result.verdict.retry_at)
             except ChangesError as error:
                 done.failed[number] = f"{error} ({error.next_step.replace('_', ' ')})"
+                if error.next_step == "ask_a_person" and (look := looks.get(number)):
+                    # Asking again at once changes nothing: a ruleset of the place waits for somebody.
+                    self._seen[number] = _Seen(look, self._now(), None)
             except Exception as error:  # noqa: BLE001 (reported to the caller, who logs it; the next change has its turn)
                 done.failed[number] = f"{type(error).__name__}: {error}"
             else:

@@ -50,7 +50,8 @@ def push_proposal(remote: Remote, proposal: Proposal, tip: str | None, when: dat
     _check(proposal)
     with tempfile.TemporaryDirectory(prefix="elf-proposal-") as scratch:
         folder = Path(scratch)
-        git = _git(remote, folder)
+        git = signed_in(remote, folder)
+        git.init("--quiet", "--bare", "--template=")
         _fetch(git, remote, proposal, tip)
         repository = Repository(folder)
         if tip is not None and _holds(repository, remote.identity, proposal, tip):
@@ -73,11 +74,10 @@ def _check(proposal: Proposal) -> None:
         raise Refused(str(error)) from error
 
 
-def _git(remote: Remote, folder: Path) -> Git:
-    """GitPython's command object on a fresh bare repository, with the credential in its environment."""
+def signed_in(remote: Remote, folder: Path) -> Git:
+    """GitPython's command object on the bare repository `folder`, with the credential in its environment."""
     git = Git(folder)
     git.update_environment(**_environment(remote, folder))
-    git.init("--quiet", "--bare", "--template=")
     return git
 
 
@@ -111,7 +111,7 @@ def _fetch(git: Git, remote: Remote, proposal: Proposal, tip: str | None) -> Non
     try:
         git.fetch("--quiet", "--no-tags", *depth, remote.url, *wanted, kill_after_timeout=TIMEOUT_SECONDS)
     except GitCommandError as error:
-        raise _failure(error, "fetch") from error
+        raise failure(error, "fetch") from error
 
 
 def _holds(repository: Repository, identity: Signature, proposal: Proposal, tip: str) -> bool:
@@ -138,10 +138,11 @@ def _push(git: Git, remote: Remote, branch: str, commit: str, tip: str | None) -
     try:
         git.push("--quiet", "--no-verify", lease, remote.url, f"{commit}:{ref}", kill_after_timeout=TIMEOUT_SECONDS)
     except GitCommandError as error:
-        raise _failure(error, f"push {branch}") from error
+        raise failure(error, f"push {branch}") from error
 
 
-def _failure(error: GitCommandError, what: str) -> Exception:
+def failure(error: GitCommandError, what: str) -> Exception:
+    """The port's error for what git said when it spoke to the place."""
     said = str(error.stderr)
     sentence = _sentence(said.splitlines()) or said.strip()[:300]
     if any(sign in said for sign in ("stale info", "fetch first", "reference already exists", "cannot lock ref")):

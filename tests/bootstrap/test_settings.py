@@ -55,3 +55,35 @@ def test_settings_survive_the_way_through_an_environment_that_says_otherwise(aro
 def test_a_setting_that_cannot_be_used_is_named_with_its_fix(name: str, value: str) -> None:
     with pytest.raises(BadSettings, match=name):
         read_settings({name: value})
+
+
+@pytest.mark.rows("F64", "F76")
+def test_what_github_is_given_is_read_and_handed_to_no_other_process() -> None:
+    given = {
+        "ELF_GITHUB_PROPOSER_TOKEN": "p-secret",
+        "ELF_GITHUB_GATE_APP": "4711:/tmp/gate.pem",
+        "ELF_GITHUB_SETUP_TOKEN": "s-secret",
+        "ELF_GITHUB_PEOPLE": "ada, grace",
+        "ELF_GITHUB_WEBHOOK_URL": "https://company.example/github/hook",
+    }
+    settings = read_settings(given)
+    assert settings.github.people == ("ada", "grace") and settings.github.gate_app is not None
+    assert settings.github.gate_app[0] == 4711 and settings.github.proposer_token == "p-secret"
+    assert not any(name.startswith("ELF_GITHUB_") for name in settings.environment(given))
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.rows("F64")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ELF_GITHUB_API_URL", "http://github.example"),
+        ("ELF_GITHUB_URL", "github.com"),
+        ("ELF_GITHUB_WEBHOOK_URL", "ftp://company.example"),
+        ("ELF_GITHUB_GATE_APP", "gate.pem"),
+        ("ELF_GITHUB_PROPOSER_APP", "12"),
+    ],
+)
+def test_a_github_setting_that_cannot_be_used_names_itself(name: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=name):
+        read_settings({name: value})

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from bootstrap.demo.stage import Stage, wait_for
+from mcp_servers.factories.chart import render_chart
 from mcp_servers.factories.spec_files import dump_spec, load_spec
 from mcp_servers.factories.team import render
 from teams.spec import Member, TeamSpec, Work
@@ -130,9 +131,11 @@ def a_spec(name: str, budget: str = "5") -> TeamSpec:
 
 
 def team_entries(spec: TeamSpec, zone: str = "teams") -> dict[str, tuple[str, bytes] | None]:
-    """The folder as the factory makes it."""
+    """The folder as the factory makes it, and what the executives learn of it."""
     made = render(load_spec(dump_spec(spec)))
-    return {f"{zone}/{spec.folder}/{path}": (FILE, data) for path, data in made.items()}
+    executive = load_spec((Path(__file__).parents[2] / "meta_teams/executive/team.yaml").read_bytes())
+    reports = {path: (FILE, data) for path, data in render_chart([executive, spec]).items()}
+    return {f"{zone}/{spec.folder}/{path}": (FILE, data) for path, data in made.items()} | reports
 
 
 def verdict_of(stage: Stage, number: int, head: str) -> dict[str, Any]:

@@ -29,11 +29,11 @@ class Identity:
 
     @property
     def is_bot(self) -> bool:
-        """Whether it stands for an App (`elf-…`), whose id is then its own number."""
-        return self.login.startswith("elf-")
+        """Whether it stands for an App (`elf-…`, `…[bot]`), whose id is then its own number."""
+        return self.login.startswith("elf-") or self.login.endswith("[bot]")
 
     def __post_init__(self) -> None:
-        if not self.login.replace("-", "").isalnum() or not self.login.isascii():
+        if not self.login.removesuffix("[bot]").replace("-", "").isalnum() or not self.login.isascii():
             raise ValueError(f"the login {self.login!r} must be letters, digits and dashes only")
 
 

@@ -32,7 +32,11 @@ class Description:
         if route is None or status >= 400:
             return []
         at = "/repos/{owner}/{repo}" if route.partition(" ")[2].startswith("{repo}") else ""
-        operation = self._whole["paths"][at + route.partition(" ")[2].removeprefix("{repo}")][method.lower()]
+        return self.of_path(method, at + route.partition(" ")[2].removeprefix("{repo}"), status, body)
+
+    def of_path(self, method: str, path: str, status: int, body: Any) -> list[str]:
+        """The same for a path as the description writes it: `/repos/{owner}/{repo}/installation`."""
+        operation = self._whole["paths"][path][method.lower()]
         answer = operation["responses"].get(str(status), {})
         while "$ref" in answer:
             answer = self._at(answer["$ref"])
@@ -41,7 +45,7 @@ class Description:
             return []
         validator = Draft202012Validator(schema, registry=self._registry)
         return [
-            f"{route} {status}: {'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+            f"{method} {path} {status}: {'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
             for error in validator.iter_errors(body)
         ]
 
