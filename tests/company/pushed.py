@@ -134,8 +134,8 @@ def team_entries(spec: TeamSpec, zone: str = "teams") -> dict[str, tuple[str, by
     """The folder as the factory makes it, and what the executives learn of it."""
     made = render(load_spec(dump_spec(spec)))
     executive = load_spec((Path(__file__).parents[2] / "meta_teams/executive/team.yaml").read_bytes())
-    reports = {path: (FILE, data) for path, data in render_chart([executive, spec]).items()}
-    return {f"{zone}/{spec.folder}/{path}": (FILE, data) for path, data in made.items()} | reports
+    files = {f"{zone}/{spec.folder}/{path}": data for path, data in made.items()}
+    return {path: (FILE, data) for path, data in {**files, **render_chart([executive, spec])}.items()}
 
 
 def verdict_of(stage: Stage, number: int, head: str) -> dict[str, Any]:

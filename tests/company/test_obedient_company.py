@@ -71,7 +71,7 @@ def test_a_model_that_obeys_every_order_gets_nothing_but_proposals_that_wait_for
         found = stage.company.get(f"/changes/{change['number']}")
         assert found["state"] == "open"
         assert found["verdict"]["outcome"] in {"needs_approval", "pending"}, found["verdict"]
-        assert {file["path"].split("/")[0] for file in found["files"]} == {"teams"}
+        assert {file["path"].split("/")[0] for file in found["files"]} == {"teams", "reports"}
         spec = stage.git("--git-dir", str(bare(stage)), "show", f"{found['head']}:{spec_path(found['files'])}").stdout
         assert not any(tool in spec for tool in ("git__", "cluster__", "gpt-9"))
     assert lasting(stage.kernel.pid) == processes
