@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ from mcp_servers.git.github_look import carry_out, file_at_main, look
 from mcp_servers.git.github_setup import (
     CODEOWNERS_FILE,
     LAW_FILE,
+    OVERRIDES_FILE,
     WORKFLOW_FILE,
     Action,
     Found,
@@ -235,12 +236,24 @@ def _first_push(asked: Asked, connection: Connection, token: str) -> None:
     bare = bare_path(asked.home.forge, OWNER, REPO)
     begun = bare if bare is not None and _begun(bare) else None
     files, modes = files_of(asked.settings.checkout) if begun is None else ({}, {})
-    law = files[LAW_FILE] if begun is None else Repository(begun).read("refs/heads/main", LAW_FILE)
-    naming = {
-        LAW_FILE: law_naming(law.decode(), connection.people, [connection.proposer.login]).encode(),
-        CODEOWNERS_FILE: codeowners(connection.people).encode(),
-    }
+    law = _law_of(files if begun is None else Repository(begun))
+    naming = {path: text.encode() for path, text in _named(law, connection).items()}
+    naming[CODEOWNERS_FILE] = codeowners(connection.people).encode()
     push_first(mirror, account, FirstPush(begun, files, modes, naming), asked.now())
+
+
+def _law_of(where: Mapping[str, bytes] | Repository) -> dict[str, str]:
+    """The files of the law that name logins, in a checkout's files or at a repository's main."""
+    if isinstance(where, Repository):
+        there = [
+            it.path for it in where.listing("refs/heads/main", "policies") if it.path in (LAW_FILE, OVERRIDES_FILE)
+        ]
+        where = where.read_many("refs/heads/main", there)
+    return {path: where[path].decode() for path in (LAW_FILE, OVERRIDES_FILE) if path in where}
+
+
+def _named(law: Mapping[str, str], connection: Connection) -> dict[str, str]:
+    return law_naming(law, connection.people, [connection.proposer.login])
 
 
 def _begun(bare: Path) -> bool:
@@ -259,8 +272,8 @@ def _propose(asked: Asked, api: GitHubApi, connection: Connection, token: str, a
         elif path == WORKFLOW_FILE:
             files[path] = (workflow_of(asked.settings) or "").encode()
         else:
-            law = file_at_main(api, LAW_FILE)
-            files[path] = law_naming(law or "", connection.people, [connection.proposer.login]).encode()
+            law = {it: text for it in (LAW_FILE, OVERRIDES_FILE) if (text := file_at_main(api, it)) is not None}
+            files |= {it: text.encode() for it, text in _named({LAW_FILE: ""} | law, connection).items()}
     topic = "law" if LAW_FILE in files else "files"
     person = signed_in(asked.settings.github, asked.repo, token)
     changes = GitHubChanges(person.named(login_of(api).login), asked.now)

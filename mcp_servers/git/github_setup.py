@@ -18,6 +18,7 @@ Body = Mapping[str, Any]
 CODEOWNERS_FILE = ".github/CODEOWNERS"
 WORKFLOW_FILE = ".github/workflows/gate.yml"
 LAW_FILE = "policies/changes.yaml"
+OVERRIDES_FILE = "policies/overrides.yaml"
 MAIN_RULES, BRANCH_RULES = "elf: main", "elf: branches"
 HOOK_EVENTS = ("issue_comment", "pull_request", "pull_request_review", "push", "status")
 #: GitHub's number for the repository role «admin»: the people who look after the repository.
@@ -167,13 +168,23 @@ def codeowners(people: Iterable[str]) -> str:
     )
 
 
-def law_naming(text: str, people: Sequence[str], agents: Sequence[str]) -> str:
-    """`changes.yaml` with these people and agents in it, and every comment where it was. `ValueError` if it has no such lists."""
-    for key, names in (("people", people), ("agents", agents)):
+def law_naming(law: Mapping[str, str], people: Sequence[str], agents: Sequence[str]) -> dict[str, str]:
+    """The files of `law` that name logins (path -> text), with these people and agents in them, and every comment where it was.
+
+    `ValueError` if one has no such lists. A company without `overrides.yaml` has nobody to name there.
+    """
+    named = {LAW_FILE: _listing(law[LAW_FILE], LAW_FILE, {"people": people, "agents": agents})}
+    if OVERRIDES_FILE in law:
+        named[OVERRIDES_FILE] = _listing(law[OVERRIDES_FILE], OVERRIDES_FILE, {"by": people})
+    return named
+
+
+def _listing(text: str, path: str, lists: Mapping[str, Sequence[str]]) -> str:
+    for key, names in lists.items():
         listed = "".join(f"  - {_plain(name)}\n" for name in names)
         text, times = re.subn(rf"(?m)^{key}:[ ]*\n(?:[ ]+-[^\n]*\n)+", f"{key}:\n{listed}", text)
         if times != 1:
-            raise ValueError(f"policies/changes.yaml has no plain list under '{key}:'; write one name a line")
+            raise ValueError(f"{path} has no plain list under '{key}:'; write one name a line")
     return text
 
 

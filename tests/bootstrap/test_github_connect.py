@@ -55,6 +55,7 @@ def test_main_begins_with_the_company_and_the_logins_that_github_knows(world: Gi
     world.connect()
     base = read_base(world.github.repository, "main")
     assert (base.law.changes.people, base.law.changes.agents) == (("ada",), ("elf-devops",))
+    assert base.law.overrides.by == ("ada",)
     owners = world.github.repository.read("main", ".github/CODEOWNERS").decode()
     assert "* @ada\n" in owners and "\n/teams/\n" in owners
     assert world.github.repository.read("main", ".github/workflows/gate.yml")
