@@ -105,7 +105,9 @@ def changes(console: Console, found: dict[str, Any]) -> None:
 def change(console: Console, found: dict[str, Any]) -> None:
     console.print(Text(f"#{found['number']} ", style="bold"), plain(found["title"], "bold"), sep="")
     console.print(
-        f"{found['progress'].replace('_', ' ')}   branch {found['branch']}   head {found['head'][:12]}", style="dim", markup=False
+        f"{found['progress'].replace('_', ' ')}   branch {found['branch']}   head {found['head'][:12]}",
+        style="dim",
+        markup=False,
     )
     console.print(plain(found["body"]))
     console.print()
