@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mcp_servers.gateway import openai_wire as wire
+from mcp_servers.gateway.call_headers import RUN, WAIT
 from mcp_servers.gateway.chat import ChatRequest, Piece
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.embeddings import EmbeddingRequest
@@ -34,8 +35,6 @@ from mcp_servers.gateway.till import ChainRefused, ModelAsk
 from policies.models import ModelsLaw
 
 _PURPOSE = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
-_WAIT = re.compile(r"[0-9]{1,4}")
 _JSON = "application/json"
 
 log = logging.getLogger(__name__)
@@ -175,7 +174,7 @@ def _ask(
         plan=plan,
         law=law,
         purpose=purpose,
-        run=_header(request, "x-elf-run", _RUN, "none"),
+        run=_header(request, "x-elf-run", RUN, "none"),
         tokens_in=bounds[0],
         tokens_out=bounds[1],
         deadline=timedelta(seconds=min(law.deadline_seconds, models.settings.timeout_seconds)),
@@ -187,7 +186,7 @@ def _ask(
 def _may_wait(request: Request, law: ModelsLaw, purpose: str) -> timedelta:
     """What the call says, within the law; else what the law says for calls of its purpose."""
     if "x-elf-wait" in request.headers:
-        return timedelta(seconds=min(int(_header(request, "x-elf-wait", _WAIT, "0")), law.queue.seconds))
+        return timedelta(seconds=min(int(_header(request, "x-elf-wait", WAIT, "0")), law.queue.seconds))
     return timedelta(seconds=law.queue.seconds if purpose in law.queue.purposes else 0)
 
 
