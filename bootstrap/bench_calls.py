@@ -41,7 +41,6 @@ class Stage:
     provider: str
     tools: str
     gateway: str
-    provider_process: int
     tools_process: int
     gateway_process: int
     token: str
@@ -159,12 +158,12 @@ def _figure(what: str, value: float, reach: float | None) -> dict[str, Any]:
 def _stage() -> Generator[Stage]:
     with (
         tempfile.TemporaryDirectory() as folder,
-        _process("provider") as (provider, said),
+        _process("provider") as (_, said),
         _process("tools") as (tools, offered),
         _process("gateway", folder, said["url"], offered["url"]) as (gateway, opened),
     ):
         urls = (said["url"], offered["url"], opened["url"])
-        yield Stage(*urls, provider.pid, tools.pid, gateway.pid, opened["token"])
+        yield Stage(*urls, tools.pid, gateway.pid, opened["token"])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The secrets this company holds, by name: what must stand in no change."""
+"""The secrets this company holds, by name: what must stand in no change, and leave in no text."""
 
 from __future__ import annotations
 

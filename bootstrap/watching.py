@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from bootstrap.home import Home
+from bootstrap.known_secrets import known_secrets
 from bootstrap.office.describe import Teams
 from bootstrap.settings import Settings
 from mcp_servers.gateway.app import Gateway
@@ -26,7 +27,7 @@ from mcp_servers.monitor.monitor import Law as MonitorLaw
 from mcp_servers.monitor.monitor import Monitor, World, states_of
 from mcp_servers.monitor.observer import Everybody, Observer
 from mcp_servers.monitor.readings import Found
-from mcp_servers.monitor.redact import Redactor, keys_in
+from mcp_servers.monitor.redact import Redactor
 from mcp_servers.monitor.traces import Traces, provider_to
 from mcp_servers.resilience.load import LoadGate
 from mcp_servers.resilience.queue import Queue
@@ -123,7 +124,7 @@ def create_monitor(
         circuits=lambda: gateway.door.till.circuits.alone(now()),
     )
     sender = AppriseSender(settings.alert_urls) if settings.alert_urls else None
-    alerts = Alerts(database, sender, _redactor(settings, home), settings.address)
+    alerts = Alerts(database, sender, Redactor(lambda: known_secrets(settings, home).values()), settings.address)
     return Monitor(database, world, alerts, watchers.load, watchers.metrics, watchers.queue)
 
 
@@ -146,15 +147,6 @@ def serve_metrics(
             except Refused as refused:
                 return JSONResponse({"error": refused.message}, 401)
         return Response(metrics.page(), media_type=CONTENT_TYPE)
-
-
-def _redactor(settings: Settings, home: Home) -> Redactor:
-    def secrets() -> list[str]:
-        given = (settings.openai_api_key, settings.anthropic_api_key, settings.model_api_key)
-        given = (*given, *settings.alert_urls, *settings.server_secrets.values())
-        return [*keys_in(home.path / "keys"), *(secret for secret in given if secret)]
-
-    return Redactor(secrets)
 
 
 def _watch(law: Callable[[], Law]) -> Watch:

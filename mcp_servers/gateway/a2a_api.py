@@ -22,6 +22,7 @@ from mcp_servers.gateway.a2a_delivery import TeamAddress as TeamAddress
 from mcp_servers.gateway.a2a_listing import list_tasks
 from mcp_servers.gateway.a2a_message import Method, NotSent, Outgoing
 from mcp_servers.gateway.a2a_stream import deliver_stream, subscribe
+from mcp_servers.gateway.call_headers import RUN
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
 from mcp_servers.gateway.refusals import Refused
@@ -32,7 +33,6 @@ CARD_SECONDS = 5.0
 CARD_MAX_AGE_S = 60
 
 _TEAM = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
 
 
 def a2a_router(relay: Relay) -> APIRouter:
@@ -228,7 +228,7 @@ def _correlation(outgoing: Outgoing, request: Request, relay: Relay) -> str:
     if outgoing.envelope is not None:
         return outgoing.envelope.correlation_id
     run = request.headers.get("x-elf-run", "")
-    return run if _RUN.fullmatch(run) else relay.door.new_id()
+    return run if RUN.fullmatch(run) else relay.door.new_id()
 
 
 def _scope(caller: Caller) -> str:

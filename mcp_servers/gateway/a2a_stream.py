@@ -15,9 +15,8 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic_core import to_json
-from starlette.types import Receive, Scope, Send
 
 from mcp_servers.gateway import a2a_message, jsonrpc
 from mcp_servers.gateway.a2a_delivery import (
@@ -34,9 +33,12 @@ from mcp_servers.gateway.a2a_delivery import (
     too_much,
 )
 from mcp_servers.gateway.a2a_events import WAITING, StreamedAnswer
+from mcp_servers.gateway.event_response import EventResponse
+from mcp_servers.gateway.event_stream import EventReader
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import RpcError
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.rpc_server import UpstreamFailed
 from memory import messages
 from memory.messages import MAX_ID
 
@@ -225,23 +227,18 @@ async def _read(
 
 async def _events(response: httpx.Response, team: str) -> AsyncGenerator[bytes]:
     """The data of each server-sent event; all of them together are `MAX_ANSWER_BYTES` at the most."""
-    buffer, data, size = bytearray(), list[bytes](), 0
+    reader, size = EventReader(MAX_ANSWER_BYTES), 0
     async for piece in response.aiter_bytes():
         size += len(piece)
         if size > MAX_ANSWER_BYTES:
             raise too_much(team)
-        buffer += piece
-        if b"\n" not in piece:
-            continue
-        *lines, rest = bytes(buffer).split(b"\n")
-        buffer = bytearray(rest)
-        for line in lines:
-            name, _, value = line.rstrip(b"\r").partition(b":")
-            if name == b"data":
-                data.append(value.removeprefix(b" "))
-            elif not name and not value and data:
-                yield b"\n".join(data)
-                data = []
+        try:
+            events = reader.feed(piece)
+        except UpstreamFailed as error:
+            raise too_much(team) from error
+        for event in events:
+            if event.data:
+                yield event.data
 
 
 async def _whole(response: httpx.Response, team: str) -> AsyncGenerator[bytes]:
@@ -255,24 +252,15 @@ async def _whole(response: httpx.Response, team: str) -> AsyncGenerator[bytes]:
 
 
 async def _response(feed: Feed, call_id: str | int | None, leave: Callable[[], object]) -> Response:
+    """What is told to the listener; `leave` is called when it is gone, or has heard all."""
     first = await feed.next()
     if first is None or isinstance(first, End):
         return _error(call_id, (first.error if first else None) or {})
-    return _EventStream(_sent(feed, first, call_id), leave)
 
+    async def closing() -> None:
+        leave()
 
-class _EventStream(StreamingResponse):
-    """Calls `leave` when its listener is gone, or has heard all."""
-
-    def __init__(self, events: AsyncGenerator[bytes], leave: Callable[[], object]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
-        self._leave = leave
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._leave()
+    return EventResponse(_sent(feed, first, call_id), {"cache-control": "no-store"}, closing)
 
 
 async def _sent(feed: Feed, first: dict[str, Any], call_id: str | int | None) -> AsyncGenerator[bytes]:

@@ -1,4 +1,4 @@
-"""Server-sent events as MCP uses them: read from a server's bytes, written for a client. Pure."""
+"""Server-sent events: read from the bytes of a server or a team, written for a client of MCP. Pure."""
 
 from __future__ import annotations
 

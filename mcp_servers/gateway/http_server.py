@@ -11,6 +11,7 @@ import anyio
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
 
 from mcp_servers.addresses import AddressRefused
+from mcp_servers.gateway.event_stream import EventReader
 from mcp_servers.gateway.rpc_server import RpcServer, UpstreamFailed, answer_to, greeting, question
 from mcp_servers.safe_http import Answer, HttpFailed, Opened, SafeHttp
 
@@ -131,9 +132,7 @@ def _result(answer: Answer, call_id: int) -> Mapping[str, Any]:
 
 def _event(stream: bytes, call_id: int) -> Mapping[str, Any] | None:
     """The answer among the complete events of a stream; None if it has not come yet."""
-    text = stream.replace(b"\r\n", b"\n")
-    for event in text.split(b"\n\n")[:-1]:
-        data = b"\n".join(line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:"))
-        if data and (found := answer_to(call_id, data)) is not None:
+    for event in EventReader(len(stream)).feed(stream):
+        if event.data and (found := answer_to(call_id, event.data)) is not None:
             return found
     return None

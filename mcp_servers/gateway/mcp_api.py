@@ -6,7 +6,6 @@ a fraction. What is forwarded is what was parsed and decided on; headers decide 
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
@@ -25,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mcp_servers.gateway import jsonrpc
+from mcp_servers.gateway.call_headers import RUN, WAIT
 from mcp_servers.gateway.door import Door
 from mcp_servers.gateway.fast_lane import Endpoint
 from mcp_servers.gateway.identity import Caller
@@ -33,8 +33,6 @@ from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.tool_calls import ToolCalls
 from mcp_servers.gateway.upstreams import Upstreams
 
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
-_WAIT = re.compile(r"[0-9]{1,4}")
 _SERVER = Implementation(name="elf-gateway", version="1")
 
 
@@ -68,7 +66,7 @@ def wrong_headers(request: Request) -> tuple[int, str] | None:
 def said(request: Request) -> tuple[str, int]:
     """The run a call belongs to, and for how many seconds it may wait for its turn: all that headers say."""
     run, wait = request.headers.get("x-elf-run", "none"), request.headers.get("x-elf-wait", "0")
-    return run if _RUN.fullmatch(run) else "none", int(wait) if _WAIT.fullmatch(wait) else 0
+    return run if RUN.fullmatch(run) else "none", int(wait) if WAIT.fullmatch(wait) else 0
 
 
 async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: Request) -> Response:

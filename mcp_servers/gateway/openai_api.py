@@ -14,18 +14,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import anyio
 from anyio import to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
 
 from mcp_servers.gateway import openai_wire as wire
+from mcp_servers.gateway.call_headers import RUN, WAIT
 from mcp_servers.gateway.chat import ChatRequest, Piece
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.embeddings import EmbeddingRequest
+from mcp_servers.gateway.event_response import EventResponse
 from mcp_servers.gateway.fast_lane import Endpoint
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Models, Plan
@@ -35,8 +35,6 @@ from mcp_servers.gateway.till import ChainRefused, ModelAsk
 from policies.models import ModelsLaw
 
 _PURPOSE = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}")
-_WAIT = re.compile(r"[0-9]{1,4}")
 _JSON = "application/json"
 
 log = logging.getLogger(__name__)
@@ -131,7 +129,9 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
     first = await anext(pieces, None)
     link = crossing.tried.link.name
     events = _events(base | {"model": link}, wanted, first, pieces)
-    return _EventStream(events, pieces, _said(link, crossing.tried.trail))
+    headers = _said(link, crossing.tried.trail) | {"cache-control": "no-cache"}
+    # Once the client is gone the pieces are closed, and so the call is settled at once.
+    return EventResponse(events, headers, pieces.aclose)
 
 
 async def _embed(door: Door, models: Models, request: Request) -> Response:
@@ -174,7 +174,7 @@ def _ask(
         plan=plan,
         law=law,
         purpose=purpose,
-        run=_header(request, "x-elf-run", _RUN, "none"),
+        run=_header(request, "x-elf-run", RUN, "none"),
         tokens_in=bounds[0],
         tokens_out=bounds[1],
         deadline=timedelta(seconds=min(law.deadline_seconds, models.settings.timeout_seconds)),
@@ -186,7 +186,7 @@ def _ask(
 def _may_wait(request: Request, law: ModelsLaw, purpose: str) -> timedelta:
     """What the call says, within the law; else what the law says for calls of its purpose."""
     if "x-elf-wait" in request.headers:
-        return timedelta(seconds=min(int(_header(request, "x-elf-wait", _WAIT, "0")), law.queue.seconds))
+        return timedelta(seconds=min(int(_header(request, "x-elf-wait", WAIT, "0")), law.queue.seconds))
     return timedelta(seconds=law.queue.seconds if purpose in law.queue.purposes else 0)
 
 
@@ -234,18 +234,3 @@ async def _events(
     if usage:
         yield wire.event(head | {"choices": [], "usage": wire.usage(tokens)})
     yield b"data: [DONE]\n\n"
-
-
-class _EventStream(StreamingResponse):
-    """Closes the pieces when the client is gone, so that the call is settled at once."""
-
-    def __init__(self, events: AsyncGenerator[bytes], pieces: AsyncGenerator[Piece], headers: dict[str, str]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers=headers | {"cache-control": "no-cache"})
-        self._pieces = pieces
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._pieces.aclose()

@@ -11,10 +11,11 @@ import anyio
 from fastapi.responses import JSONResponse, Response
 
 from mcp_servers.gateway.door import Door
+from mcp_servers.gateway.event_response import EventResponse
 from mcp_servers.gateway.pass_through_line import Line
 from mcp_servers.gateway.pass_through_messages import Message, Messages
 from mcp_servers.gateway.pass_through_sessions import Pending, Session, SessionUnknown
-from mcp_servers.gateway.pass_through_stream import ENVELOPE, Ended, Passage, Patience, Stream
+from mcp_servers.gateway.pass_through_stream import ENVELOPE, Ended, Passage, Patience, as_answer
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rpc_server import UpstreamFailed, message_in
 from mcp_servers.gateway.upstreams import Upstreams
@@ -103,7 +104,7 @@ class Exchange:
         opened: Opened,
         stack: AsyncExitStack,
         authorization: str | None,
-    ) -> Stream:
+    ) -> EventResponse:
         async def check() -> None:
             await self._may_go_on(session, authorization)
 
@@ -115,7 +116,7 @@ class Exchange:
             await stack.aclose()
             await self._stream_ended(session, pending, passage)
 
-        return Stream(passage, session, closing)
+        return as_answer(passage, session, closing)
 
     async def _stream_ended(self, session: Session, pending: Pending | None, passage: Passage) -> None:
         if pending is not None or passage.outcome != "gone":

@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
-from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
-from starlette.types import Receive, Scope, Send
 
+from mcp_servers.gateway.event_response import EventResponse
 from mcp_servers.gateway.event_stream import Event, EventReader, frame
 from mcp_servers.gateway.pass_through_messages import Messages
 from mcp_servers.gateway.pass_through_sessions import Pending, Session
@@ -144,21 +143,11 @@ class Passage:
         return frame(to_json(await self._messages.failed(self._session, self._pending, outcome, why)))
 
 
-class Stream(StreamingResponse):
-    """An event stream that is closed however it ends, also before its first event."""
-
-    def __init__(self, passage: Passage, session: Session, closing: Callable[[], Awaitable[None]]) -> None:
-        headers = {
-            "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",
-            "Mcp-Session-Id": session.id,
-        }
-        super().__init__(passage.frames(), media_type="text/event-stream", headers=headers)
-        self._closing = closing
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._closing()
+def as_answer(passage: Passage, session: Session, closing: Callable[[], Awaitable[None]]) -> EventResponse:
+    """The stream as the answer to the member's request."""
+    headers = {
+        "Cache-Control": "no-cache, no-transform",
+        "X-Accel-Buffering": "no",
+        "Mcp-Session-Id": session.id,
+    }
+    return EventResponse(passage.frames(), headers, closing)

@@ -1,17 +1,12 @@
-"""Takes secrets out of text before it leaves the company: every key of this home, every address of alerts, every known kind of token."""
+"""Takes secrets out of text before it leaves the company: those it holds by value, all others by their shape."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from urllib.parse import quote
 
+from mcp_servers.gateway.redaction import MARK, SHORTEST, redact
 from mcp_servers.secret_shapes import ANY
-
-HIDDEN = "[hidden]"
-#: Shorter values are no keys, and hiding them would hide ordinary words.
-SHORTEST = 12
 
 #: `Authorization: Bearer …`, `password=…`, `"api_key": "…"`: the value after the word.
 _NAMED = re.compile(
@@ -23,21 +18,14 @@ _IN_ADDRESS = re.compile(r"([A-Za-z0-9+.-]{1,20}://)[^\s/@]{1,500}@")
 
 
 class Redactor:
-    """Hides what `secrets` gives (asked anew each time: keys rotate) and what looks like a token, in any text."""
+    """Hides what `secrets` gives (asked anew each time: keys rotate), whole and line by line, and what looks like a token."""
 
     def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
         self._secrets = secrets
 
     def __call__(self, text: str) -> str:
-        for secret in sorted({one.strip() for one in self._secrets()}, key=len, reverse=True):
-            if len(secret) >= SHORTEST:
-                text = text.replace(secret, HIDDEN).replace(quote(secret, safe=""), HIDDEN)
-        text = ANY.sub(HIDDEN, text)
-        text = _IN_ADDRESS.sub(rf"\1{HIDDEN}@", text)
-        return _NAMED.sub(rf"\1{HIDDEN}", text)
-
-
-def keys_in(folder: Path) -> list[str]:
-    """Every key of a company's home, whole and line by line. Raises `OSError`: what cannot be read cannot be hidden."""
-    texts = [path.read_text(errors="replace") for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [line for text in texts for line in (text.strip(), *(part.strip() for part in text.splitlines()))]
+        held = {part.strip() for secret in self._secrets() for part in (secret, *secret.splitlines())}
+        text = redact(text, [part for part in held if len(part) >= SHORTEST])
+        text = ANY.sub(MARK, text)
+        text = _IN_ADDRESS.sub(rf"\1{MARK}@", text)
+        return _NAMED.sub(rf"\1{MARK}", text)

@@ -25,6 +25,8 @@ from mcp_servers.git.forge import GATE, PERSON, PROPOSER, Identity, bare_path, c
 from mcp_servers.git.github import Account, GitHubChanges
 from mcp_servers.git.objects import Signature
 from mcp_servers.git.repository import Repository
+from memory.session import Database
+from tests.git.desk_world import Server, World, running_server, running_world
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 RIGHTS = {"elf-devops": PROPOSER, "elf-gate": GATE, "owner": PERSON, "other-bot": PROPOSER}
@@ -185,3 +187,17 @@ def proposal_of(name: str = "marketing", **files: bytes) -> Proposal:
 @pytest.fixture
 def proposal() -> Callable[..., Proposal]:
     return proposal_of
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Where a module's desks find their forges."""
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Iterator[World]:
+    """A desk and its forge, begun as the module's `template` has it."""
+    with running_world(tmp_path, server, sqlite, template) as made:
+        yield made

@@ -30,7 +30,6 @@ from tests.git.desk_world import (
     Clock,
     Server,
     World,
-    running_server,
     running_world,
     seeded,
     spec_data,
@@ -181,12 +180,6 @@ def test_where_there_is_no_sandbox_nothing_is_run(database: Database, runs: Coun
 
 
 # ---------------------------------------------------------------------- at the desk
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as it:
-        yield it
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,8 @@ from mcp_servers.git.verdict_page import CONTEXT
 from memory import changes, ledger
 from memory.change_state import State, progress, state_of
 from memory.change_tables import VerdictRow
-from memory.session import Database
 from policies.verdict import Outcome
-from tests.git.desk_world import OWNER, Server, World, running_server, running_world, seeded, team_files
+from tests.git.desk_world import OWNER, World, seeded, team_files
 
 NEW = "teams/marketing_team"
 
@@ -27,18 +26,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template")
     seeded(root, team_files("old-team"))
     return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture
-def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
-    with running_world(tmp_path, server, sqlite, template) as made:
-        yield made
 
 
 def entries(world: World) -> list[tuple[str, str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.replaying import MARKER
 from memory import decisions, overrides
 from memory.change_tables import FactsRow, ReplayRow, SlotRow, VerdictRow
-from memory.session import Database
 from memory.tables import AuditRow
 from policies.case import Case
 from policies.facts import Facts
 from policies.replay import as_json
 from policies.simulated import Options
 from policies.verdict import Outcome
-from tests.git.desk_world import OWNER, Server, World, running_server, running_world, seeded, team_files
+from tests.git.desk_world import OWNER, World, seeded, team_files
 
 WHY = "I am alone here, and want fewer new teams"
 LIMITS = "policies/limits.yaml"
@@ -34,18 +32,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template")
     seeded(root, team_files("old-team"))
     return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture
-def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
-    with running_world(tmp_path, server, sqlite, template) as made:
-        yield made
 
 
 def edited(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,13 @@ from mcp_servers.git.server import create_git_server
 from memory import change_state, changes
 from memory.change_state import State, state_of
 from memory.change_tables import IntentRow, ScopeRow, SlotRow, VerdictRow
-from memory.session import Database
 from memory.tables import AuditRow
 from policies.verdict import Outcome
 from teams.spec import TeamSpec
 from tests.git.desk_world import (
     LEAD,
     OWNER,
-    Server,
     World,
-    running_server,
-    running_world,
     seeded,
     spec_data,
     team_files,
@@ -44,18 +39,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template")
     seeded(root, {**team_files("old-team"), **team_files("devops", "meta_teams")})
     return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture
-def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
-    with running_world(tmp_path, server, sqlite, template) as made:
-        yield made
 
 
 def rows(world: World) -> dict[str, int]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from mcp_servers.git.merge_desk import Merged
 from mcp_servers.git.rebase import TRIES, Rebase
-from memory.session import Database
 from policies.verdict import Outcome
-from tests.git.desk_world import OWNER, Server, World, running_server, running_world, seeded, team_files
+from tests.git.desk_world import OWNER, World, seeded, team_files
 
 pytestmark = pytest.mark.rows("F102")
 EXECUTIVE = team_files("executive", "meta_teams", placement="executive")
@@ -22,18 +20,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template")
     seeded(root, EXECUTIVE)
     return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture
-def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
-    with running_world(tmp_path, server, sqlite, template) as made:
-        yield made
 
 
 def rebase(world: World) -> Rebase:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from mcp_servers.factories.chart import render_chart
 from mcp_servers.factories.spec_files import load_spec
 from mcp_servers.git import facts as reading
 from mcp_servers.git.merge_desk import Merged
-from memory.session import Database
 from policies.facts import ReportsFacts
 from policies.verdict import Outcome
-from tests.git.desk_world import OWNER, Server, World, running_server, running_world, seeded, team_files
+from tests.git.desk_world import OWNER, World, seeded, team_files
 
 pytestmark = pytest.mark.rows("F16")
 OF_EXECUTIVE, OF_MARKETING = "reports/executive", "reports/marketing_team"
@@ -36,18 +34,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     old = team_files("old-team", placement="marketing.archive")
     seeded(root, executive | old | chart(executive, old))
     return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture
-def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
-    with running_world(tmp_path, server, sqlite, template) as made:
-        yield made
 
 
 def reports(world: World) -> list[str]:

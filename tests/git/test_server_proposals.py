@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,11 @@ from mcp_servers.gateway.upstreams import Upstreams
 from mcp_servers.git.proposer import Refusal
 from mcp_servers.safe_http import SafeHttp
 from memory.change_tables import IntentRow, ScopeRow, SlotRow
-from memory.session import Database
 from policies import rules, server_rules
 from policies.evaluate import evaluate
 from policies.verdict import Outcome, Verdict
 from tests.factories.server_specs import internal, spec, wrapped
-from tests.git.desk_world import LEAD, OWNER, Server, World, running_server, running_world, seeded
+from tests.git.desk_world import LEAD, OWNER, World, seeded
 
 PATH = "mcp_servers/catalog/weather"
 CALLER = Caller("devops", "lead", manager=True, deployment_id="d", kind="member")
@@ -34,18 +32,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template")
     seeded(root)
     return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture
-def world(tmp_path: Path, server: Server, sqlite: Database, template: Path) -> Generator[World]:
-    with running_world(tmp_path, server, sqlite, template) as made:
-        yield made
 
 
 def propose(world: World, key: str = "wish-weather", **changes: Any) -> Any:

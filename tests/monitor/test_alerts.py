@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from mcp_servers.gateway.redaction import MARK
 from mcp_servers.monitor.alerts import Alerts, AppriseSender, BadAlertUrl
-from mcp_servers.monitor.redact import HIDDEN, Redactor
+from mcp_servers.monitor.redact import Redactor
 from mcp_servers.monitor.telling import Message
 from memory import watching
 from memory.session import Database
@@ -124,7 +125,7 @@ async def test_a_secret_in_a_cause_neither_leaves_nor_is_kept_and_the_planted_ho
     with database.read() as session:
         kept = "".join(f"{one.title}{one.text}" for one in watching.standing(session))
     for place in (people.said, kept):
-        assert SECRET not in place and token not in place and HIDDEN in place
+        assert SECRET not in place and token not in place and MARK in place
     people.got.clear()
     open_ = alerts(database, people, redact=str)
     await open_.tell([cause("another", leaky.text)], LAW, NOW)

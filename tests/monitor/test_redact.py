@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
+from base64 import b64encode
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from mcp_servers.monitor.redact import HIDDEN, Redactor, keys_in
+from bootstrap.home import Home
+from bootstrap.known_secrets import known_secrets
+from bootstrap.settings import read_settings
+from mcp_servers.gateway.redaction import MARK
+from mcp_servers.monitor.redact import Redactor
 
 #: Put together here, so that no scanner takes them for real ones.
 SHAPES = {
@@ -33,7 +38,7 @@ def test_every_known_kind_of_token_is_hidden(kind: str) -> None:
     hide = Redactor(list)
     for text in (secret, f"failed with {secret}, sorry", f"url?key={secret}&x=1", f'{{"it": "{secret}"}}'):
         assert secret not in hide(text)
-        assert HIDDEN in hide(text)
+        assert MARK in hide(text)
 
 
 def test_named_values_and_addresses_with_passwords_are_hidden() -> None:
@@ -49,12 +54,22 @@ def test_named_values_and_addresses_with_passwords_are_hidden() -> None:
 
 
 @pytest.mark.rows("F76", "F100")
-def test_every_key_of_the_home_is_hidden_also_quoted_and_also_one_made_later(tmp_path: Path) -> None:
-    hide = Redactor(lambda: keys_in(tmp_path))
-    for number in range(5):
+def test_every_secret_that_is_held_is_hidden_whole_by_line_and_encoded_and_also_one_made_later() -> None:
+    held: list[str] = []
+    hide = Redactor(lambda: held)
+    for _ in range(5):
         key = secrets.token_urlsafe(48) + "/+ä"
-        (tmp_path / f"key-{number}").write_text(f"{key}\n")
-        assert hide(f"see {key} and {quote(key, safe='')}.") == f"see {HIDDEN} and {HIDDEN}."
+        held.append(f"{key}\n{key[::-1]}\n")
+        forms = (key, key[::-1], quote(key, safe=""), b64encode(key.encode()).decode(), key.encode().hex())
+        for form in forms:
+            assert key not in hide(form) and hide(f"see {form}.").startswith(f"see {MARK}"), form
+
+
+@pytest.mark.rows("F76", "F100")
+def test_what_the_gateway_may_inject_is_hidden_however_short(tmp_path: Path) -> None:
+    settings = read_settings({"ELF_HOME": str(tmp_path), "ELF_SECRET_WIKI": "wiki-pw1"})
+    hide = Redactor(lambda: known_secrets(settings, Home(tmp_path)).values())
+    assert hide("refused with wiki-pw1.") == f"refused with {MARK}."
 
 
 def test_ordinary_words_stay() -> None:

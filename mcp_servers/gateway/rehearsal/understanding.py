@@ -45,7 +45,6 @@ class Wish:
     fixed_process: bool = False
     size: int | None = None
     question: str | None = None
-    orders_ignored: bool = False
 
     @property
     def department(self) -> str:
@@ -60,7 +59,7 @@ class Wish:
 def understand(text: str) -> Wish:
     """Reads one message. Bounded work whatever its length; never raises."""
     clean, orders_ignored = _without_orders(readable(_TAG.sub("\n", text[:READ_LIMIT])))
-    wish = replace(_read(clean), orders_ignored=orders_ignored)
+    wish = _read(clean)
     if wish.kind == "unclear" and orders_ignored:
         return replace(
             wish,
