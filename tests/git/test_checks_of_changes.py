@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from mcp_servers.checks.runs import Ran
+from mcp_servers.git import desk_records
 from mcp_servers.git.changes import Comment
 from mcp_servers.git.checking import TRY_AGAIN, BackgroundChecks, Folder
 from mcp_servers.git.merge_desk import Merged, NotYet
@@ -17,6 +19,7 @@ from mcp_servers.git.proposer import Refusal
 from mcp_servers.sandbox.choice import Chosen
 from mcp_servers.sandbox.port import Job, Outcome, SandboxFailed
 from memory import ledger
+from memory.change_tables import FactsRow, VerdictRow
 from memory.migrate import upgrade
 from memory.session import Database
 from memory.tables import AuditRow
@@ -270,11 +273,11 @@ def test_a_folder_that_is_not_the_factorys_is_never_run(world: World) -> None:
     assert "not run" in rule(verdict, "checks").reason
 
 
-def _proposal(files: Mapping[str, bytes | None]) -> Any:
+def _proposal(files: Mapping[str, bytes | None], letter: str = "a") -> Any:
     from mcp_servers.git.changes import Proposal
 
     return Proposal(
-        branch="auto/new-team/marketing-team-0a1b2c3d",
+        branch=f"auto/new-team/marketing-team-0{letter}1b2c3d",
         title="New team: marketing-team",
         body="Because.",
         labels=(),
@@ -289,6 +292,8 @@ def _proposal(files: Mapping[str, bytes | None]) -> Any:
 def all_that_was_written(world: World) -> str:
     with world.database.read() as session:
         rows = [f"{row.subject} {row.outcome} {row.detail}" for row in session.query(AuditRow)]
+        rows += [row.body for row in session.query(FactsRow)]
+        rows += [json.dumps(row.verdict) for row in session.query(VerdictRow)]
     pages = [comment.body for number in range(1, 3) for comment in _comments(world, number)]
     return "\n".join([*rows, *pages])
 
@@ -334,6 +339,33 @@ def test_a_key_in_a_branch_pushed_by_hand_is_found_and_no_rule_quotes_it(world: 
     verdict = world.desk.judge(made.number)
     assert {"spec", "secrets"} <= {child.rule for child in verdict.children if child.outcome is Said.DENY}
     assert OWN_SECRET not in verdict.text() + all_that_was_written(world)
+
+
+@pytest.mark.rows("F76")
+def test_a_key_in_a_path_or_in_a_persons_words_stands_in_no_fact_and_in_no_row(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shaped = "AKIA" + "Z7Q3" * 4
+    made = world.changes("elf-devops").propose(_proposal({**team_files(), f"teams/marketing_team/{shaped}.md": b"x"}))
+    world.desk.judge(made.number)
+    world.desk.approve(made.number, OWNER, made.head, f"cost accepted: paid with {OWN_SECRET}")
+    world.desk.reject(made.number, OWNER, f"it holds {OWN_SECRET}")
+    world.desk.tick()
+    written = all_that_was_written(world)
+    assert OWN_SECRET not in written and shaped not in written
+    with world.database.read() as session:
+        given = [row.detail for row in session.query(AuditRow) if row.action == "change.approve"]
+    assert len(given) == 1 and "[redacted]" in given[0], "a hidden word is known again, and written once"
+
+    def as_it_is(value: object, _hide: object) -> object:
+        return value
+
+    monkeypatch.setattr(desk_records, "without_secrets", as_it_is)
+    again = world.changes("elf-devops").propose(
+        _proposal({**team_files("b-team"), f"teams/b_team/{shaped}.md": b"x"}, "b")
+    )
+    world.desk.judge(again.number)
+    assert shaped in all_that_was_written(world), "the hiding alone stood in the way"
 
 
 def test_without_its_scanner_the_gate_says_no(world: World) -> None:
