@@ -130,7 +130,7 @@ def test_a_restart_finds_the_answer_and_other_bytes_or_checks_are_run_anew(
     again = BackgroundChecks(database, later, lambda: Chosen(Nowhere(), "nowhere"), clock)
     assert again.ask(2, FOLDER).state == "passed"
     assert later.ran == []
-    assert again.ask(2, Folder(FOLDER.path, "b" * 40, FOLDER.files)).state == "running"
+    assert again.ask(3, Folder(FOLDER.path, "b" * 40, FOLDER.files)).state == "running"
     later.version = "v2"
     assert again.ask(2, FOLDER).state == "running"
     again.wait(10)
@@ -146,6 +146,18 @@ def test_what_was_not_begun_for_a_change_that_ended_is_not_begun(checks: Backgro
     runs.go.set()
     checks.wait(10)
     assert runs.ran == ["teams/marketing_team"]
+
+
+def test_a_change_that_is_pushed_again_and_again_holds_up_nobody_else(checks: BackgroundChecks, runs: Counting) -> None:
+    runs.go.clear()
+    for letter in "abcdef":
+        checks.ask(1, Folder("teams/busy_team", letter * 40, FOLDER.files))
+    checks.ask(2, FOLDER)
+    for letter in "012345":
+        checks.ask(1, Folder("teams/busy_team", letter * 40, FOLDER.files))
+    runs.go.set()
+    checks.wait(10)
+    assert runs.ran[-2:] == ["teams/marketing_team", "teams/busy_team"] and len(runs.ran) <= 3
 
 
 def test_each_run_is_in_the_ledger(checks: BackgroundChecks, database: Database) -> None:
