@@ -23,9 +23,14 @@ def _carries(lane: AutoMerge, case: Case) -> bool:
         return False
     if lane.only_paths is not None and not all(_any(lane.only_paths, file.path) for file in files):
         return False
-    if lane.requesters is not None and not _any(lane.requesters, case.facts.requester):
+    if lane.requesters is not None and not (_was_asked_for(case) and _any(lane.requesters, case.facts.requester)):
         return False
     return _is_cheap(lane, case) and _is_like_before(lane, case)
+
+
+def _was_asked_for(case: Case) -> bool:
+    """Whether the requester's name is good for it: a branch that was made for one wish can be pushed something else."""
+    return case.facts.asked_for is None or case.facts.asked_for is case.kind
 
 
 def _any(patterns: tuple[str, ...], value: str) -> bool:

@@ -57,6 +57,25 @@ class Case:
         return before is None or after is None or after.daily_budget_usd_micro > before.daily_budget_usd_micro
 
     @cached_property
+    def tools_rise(self) -> bool:
+        """Whether a living team's member could call a tool that it could not before, by naming it (`named_in_team`).
+
+        Without anybody being asked that is a grant which nobody gave, or which somebody took back.
+        """
+        if not self.law.access.named_in_team or self.team is None:
+            return False
+        if self.team.tree_before is None or self.team.tree_after is None:
+            return False
+        before, after = self.team.spec_before, self.team.spec_after
+        if before is None or after is None:
+            return True
+        had = {(member, tool) for member, _, tool in before.tools}
+        return any(
+            (member, tool) not in had and not self.law.access.may(after.name, member, tool, manager=manager)
+            for member, manager, tool in after.tools
+        )
+
+    @cached_property
     def approvals(self) -> tuple[Review, ...]:
         """The approvals that count: of exactly the head, not taken back, not by author or requester; oldest first."""
         counted: list[Review] = []

@@ -208,6 +208,8 @@ class Facts(Frozen):
     author: str
     #: Who had it opened: `team/member` or `person:<login>`; the author, where no intent is recorded.
     requester: str
+    #: What the requester asked for; None where no intent is recorded. What stands on the branch may be something else.
+    asked_for: Kind | None = None
     #: Whose wish it serves, if anybody's. May approve.
     on_behalf_of: str | None = None
     head: str

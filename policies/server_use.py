@@ -10,6 +10,8 @@ from urllib.parse import unquote
 from policies.patterns import matches
 
 _STEPS = re.compile(r"[/\\?#]")
+#: What readers of addresses leave out of a step: white space and controls, and what is behind `;` or a zero byte.
+_LEFT_OUT = re.compile(r"[\x01-\x20\x7f]|[;\x00].*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,4 +49,4 @@ EVERYTHING = ServerUse(
 
 def _climbs(uri: str) -> bool:
     # Twice: whoever reads it may decode it once more than we think.
-    return any(step in (".", "..") for step in _STEPS.split(unquote(unquote(uri))))
+    return any(_LEFT_OUT.sub("", step) in (".", "..") for step in _STEPS.split(unquote(unquote(uri))))

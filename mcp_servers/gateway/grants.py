@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mcp_servers.gateway.identity import Caller
@@ -56,7 +56,12 @@ class Grants:
         """What the caller may use of a server beside calling its tools: a person and the kernel everything."""
         if caller.kind != "member":
             return EVERYTHING
-        return self.access().use_of(caller.team, caller.member, server, manager=caller.manager)
+        access = self.access()
+        use = access.use_of(caller.team, caller.member, server, manager=caller.manager)
+        if use.tools or not access.named_in_team:
+            return use
+        named = self.named_tools(caller.team, caller.member)
+        return replace(use, tools=any(tool.startswith(f"{server}__") for tool in named))
 
     def models(self, caller: Caller) -> Collection[str]:
         """The names a member may use."""

@@ -110,13 +110,15 @@ class ModelQueue:
 
     def _blocked(self, ask: ModelAsk, *, ahead: bool = True) -> Blocked | None:
         """`ahead`: others who wait for the same stand in the way too."""
-        till, now, chain = self._till, self._clock(), ask.plan.links[0].name
+        till, now = self._till, self._clock()
+        # A line of each chain: who waits for its first link alone is not in the way of who has others to turn to.
+        chain = ", ".join(link.name for link in ask.plan.links)
         if (why := till.load.why_not(now)) is not None or (ahead and self._queue.waits_for(PLACE)):
             why = why or "others wait for a free place already"
             return Blocked(PLACE, why, "overloaded", till.load.come_again)
         left = till.circuits.closed_for(ask.plan.links, ask.law.circuit, now)
         if left is not None or (ahead and self._queue.waits_for(chain)):
-            why = f"{', '.join(link.name for link in ask.plan.links)} failed too often and is left alone"
+            why = f"{chain} failed too often and is left alone"
             return Blocked(chain, why, "upstream_failed", left or timedelta(0))
         return None
 

@@ -25,7 +25,7 @@ from mcp_servers.gateway.pass_through_law import (
     server_greeting,
 )
 from mcp_servers.gateway.pass_through_line import Line
-from mcp_servers.gateway.pass_through_messages import Messages, request_id
+from mcp_servers.gateway.pass_through_messages import Messages, method_name, request_id
 from mcp_servers.gateway.pass_through_sessions import (
     MOST_REQUESTS,
     MOST_STREAMS,
@@ -132,7 +132,7 @@ class PassThrough:
         subject = (
             f"{session.name}__{call.params['name']}"
             if call.method == "tools/call"
-            else f"{session.name}:{call.method[:60]}"
+            else f"{session.name}:{method_name(call.method)}"
         )
         token, clock = progress_token(call.params), self.door.clock()
         pending = Pending(id_, call.method, subject, said[0], clock, anyio.current_time(), token=token)

@@ -62,9 +62,12 @@ def server_greeting(result: Mapping[str, Any], use: ServerUse) -> dict[str, Any]
 
 def granted_part(method: str, result: Mapping[str, Any], use: ServerUse) -> dict[str, Any]:
     """A server's result, of lists only what is granted."""
-    kept = {key: value for key, value in result.items() if key != "_meta"}
+    if method not in _LISTS:
+        return {key: value for key, value in result.items() if key != "_meta"}
+    cursor = result.get("nextCursor")
+    kept: dict[str, Any] = {"nextCursor": cursor} if isinstance(cursor, str) else {}
     for name, fields in _LISTED.items():
-        if method in _LISTS and isinstance(found := kept.get(name), list):
+        if isinstance(found := result.get(name), list):
             items = [_object(one) for one in cast("list[object]", found)]
             kept[name] = [{key: one[key] for key in fields if key in one} for one in items if _listed(name, one, use)]
     return kept

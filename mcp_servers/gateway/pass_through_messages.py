@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -24,6 +25,7 @@ from mcp_servers.monitor.observer import ToolEnd
 #: Questions that a server may put in one session in a minute.
 ASKS_PER_MINUTE = 60
 _LONGEST_REASON = 500
+_METHOD = re.compile(r"[a-z]+(?:[/_][a-zA-Z]+)*")
 _TOO_OFTEN = "That is too many questions; ask again in a minute."
 
 Message = dict[str, Any]
@@ -41,7 +43,7 @@ class Messages:
         """The message as the member sees it; None: nothing of it goes on."""
         if "method" not in message:
             return await self._answer(session, message)
-        method, params = str(message["method"]), _object(message.get("params"))
+        method, params = self._clean(session, str(message["method"])), _object(message.get("params"))
         if "id" in message:
             return await self._question(session, message["id"], method, params)
         return self._notification(session, method, params)
@@ -119,9 +121,9 @@ class Messages:
     ) -> Message | None:
         """The server's own request: on to the member where its grants say so, else answered with a no."""
         id_ = request_id(given)
-        if id_ is None:
+        if id_ is None or self._clean(session, id_) != id_:
             return None
-        subject, use = f"{session.name}:{method[:60]}", self._door.grants.use_of(session.owner, session.name)
+        subject, use = f"{session.name}:{method_name(method)}", self._door.grants.use_of(session.owner, session.name)
         why = self._why_not_asked(session, method, may_ask(method, session.offered, use))
         if why is not None:
             # Beyond its rate a server gets no more rows out of us than that.
@@ -161,6 +163,11 @@ class Messages:
 
     def _clean(self, session: Session, value: Any) -> Any:
         return redact(value, session.served.terms.secrets())
+
+
+def method_name(method: str) -> str:
+    """What the ledger calls a method: its name, if it looks like one. What is none is nobody's to read there."""
+    return method if len(method) <= 60 and _METHOD.fullmatch(method) else "no method"
 
 
 def request_id(given: object) -> RequestId | None:

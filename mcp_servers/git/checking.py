@@ -101,6 +101,9 @@ class BackgroundChecks:
                 return CheckRun(state="not_executed", said="the company is being shut down")
             if (failed := self._not_executed.get(folder.key)) and self._now() - failed[1] < TRY_AGAIN:
                 return CheckRun(state="not_executed", said=failed[0])
+            # What the change held before is not run any more; what it holds now waits behind the others'. Whoever pushes and pushes
+            # again holds up nobody else.
+            self._waiting = {key: it for key, it in self._waiting.items() if it[0] != number or key == folder.key}
             if folder.key != self._running:
                 self._waiting.setdefault(folder.key, (number, folder))
             if self._thread is None:

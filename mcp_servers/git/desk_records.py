@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
@@ -24,11 +25,15 @@ DESK = "kernel:merge-desk"
 
 @dataclass(frozen=True)
 class DeskRecords:
-    """Every method may be repeated: what is known already is not written again, but for a person's words."""
+    """Every method may be repeated: what is known already is not written again, but for a person's words.
+
+    Nothing is written with a secret in it: `hide` takes them out of a text. It may raise; then nothing is written.
+    """
 
     database: Database
     repository: Repository
     now: Callable[[], datetime]
+    hide: Callable[[str], str]
 
     def adopt_number(self, change: Change) -> None:
         """A pull request whose number was not recorded (we were killed just after it was opened) finds its intent by branch."""
@@ -40,7 +45,7 @@ class DeskRecords:
 
     def verdict(self, judgement: Judgement) -> None:
         change, verdict, now = judgement.change, judgement.verdict, self.now()
-        facts = replay.as_json(judgement.facts) if judgement.facts else None
+        facts = without_secrets(replay.as_json(judgement.facts), self.hide) if judgement.facts else None
         judged = remembered.Judged(
             number=change.number,
             head=change.head,
@@ -70,7 +75,9 @@ class DeskRecords:
 
     def adopt_approvals(self, number: int, reviews: Sequence[Review]) -> None:
         """Writes down people's approvals that are not yet, whichever door they came by."""
-        given = [(f"person:{it.author}", it.head, it.body[:2000]) for it in reviews if it.verdict == "approved"]
+        given = [
+            (f"person:{it.author}", it.head, self.hide(it.body)[:2000]) for it in reviews if it.verdict == "approved"
+        ]
         if not given:
             return
         with self.database.read() as session:
@@ -86,11 +93,15 @@ class DeskRecords:
     def asked_to_reject(self, login: str, number: int, why: str) -> None:
         """That a person rejects the change, and why."""
         with self.database.begin() as session:
-            self._append(session, f"person:{login}", "change.reject", number, "rejected", {"why": why[:2000]})
+            self._append(
+                session, f"person:{login}", "change.reject", number, "rejected", {"why": self.hide(why)[:2000]}
+            )
 
     def override(self, number: int, given: Override) -> None:
         """A person's override; the ledger's row is all there is of it."""
-        row = overrides.Given(number, given.who, given.head, given.rules, given.reason, given.at, given.until)
+        row = overrides.Given(
+            number, given.who, given.head, given.rules, self.hide(given.reason), given.at, given.until
+        )
         with self.database.begin() as session:
             overrides.record(session, row)
 
@@ -153,3 +164,28 @@ class DeskRecords:
         self, session: Session, actor: str, action: str, number: int, outcome: str, detail: Mapping[str, object]
     ) -> None:
         ledger.append(session, ledger.Entry(actor, action, f"change:{number}", outcome, self.now(), detail))
+
+
+def without_secrets(value: Any, hide: Callable[[str], str]) -> Any:
+    """The JSON value, its texts without any secret."""
+    # Nearly always there is none, and that is found out many times faster of all texts at once.
+    together = "\n".join(_texts(value))
+    return value if hide(together) == together else _hidden(value, hide)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in cast("Iterable[Any]", value.values() if isinstance(value, dict) else value):
+            yield from _texts(one)
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, list):
+        return [_hidden(one, hide) for one in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _hidden(one, hide) for key, one in cast("dict[str, Any]", value).items()}
+    return value

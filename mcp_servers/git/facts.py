@@ -19,7 +19,7 @@ from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server_facts import catalogue_tools, server_facts
 from policies import facts, law
-from policies.facts import ChangedFile, Facts, LawFacts, Override, Slot, SpecFacts, TeamFacts
+from policies.facts import ChangedFile, Facts, Kind, LawFacts, Override, Slot, SpecFacts, TeamFacts
 from policies.kinds import LAW_FOLDER, one_server_folder, team_folder, touched_folders
 from policies.money import usd_micro
 from teams.spec import TeamSpec
@@ -42,6 +42,7 @@ class Remembered:
     """What the company's rows say of a change."""
 
     requester: str | None = None
+    asked_for: Kind | None = None
     on_behalf_of: str | None = None
     verified_trees: frozenset[str] = frozenset()
     slots: tuple[Slot, ...] = ()
@@ -120,6 +121,7 @@ def build(
         target=change.base,
         author=change.author,
         requester=remembered.requester or change.author,
+        asked_for=remembered.asked_for,
         on_behalf_of=remembered.on_behalf_of,
         head=change.head,
         base=base.commit,

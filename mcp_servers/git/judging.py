@@ -104,6 +104,7 @@ def _remembered(
     verified = remembered.verified_trees(session, team_path) if team_path else []
     return reading.Remembered(
         requester=intent.requester if intent else None,
+        asked_for=Kind(intent.kind) if intent else None,
         on_behalf_of=intent.on_behalf_of if intent else None,
         verified_trees=frozenset(it.tree for it in verified),
         slots=_slots(session, limits, now),

@@ -116,7 +116,7 @@ class MergeDesk:
         self._factory, self._now, self._people = factory, now, people
         self._login, self._page_url = login, page_url
         self.inspector = inspector
-        self._records = DeskRecords(database, repository, now)
+        self._records = DeskRecords(database, repository, now, lambda text: self.inspector.scanner.hide(text))
         self._turn = threading.RLock()
         self._seen: dict[int, _Seen] = {}
 

@@ -86,7 +86,8 @@ class Rebase:
             change = self.changes.propose(proposal.on_todays_base())
         except HandsOff as error:
             return self._say(before, "hands-off", f"It is outdated, and left as it is: {error}")
-        except Refused as error:
+        except (Refused, ValueError) as error:
+            # Also where today's factory cannot read what was asked for then: those behind it have their turn.
             return self._say(before, "needs-rebase", f"It is outdated and cannot be made again: {error}")
         if change.head == before.head:
             return self._say(before, "needs-rebase", "It is outdated, and making it again changes nothing.")

@@ -150,6 +150,18 @@ def test_a_member_may_call_the_tool_that_its_team_names_where_the_law_says_that_
     assert not grants(False).may_call(WRITER, "weather__current")
 
 
+@pytest.mark.rows("F39", "F114")
+def test_naming_a_tool_opens_its_server_s_own_address_to_that_member_for_tools_alone() -> None:
+    use = grants(True).use_of(WRITER, "weather")
+    assert use.tools and not use.resources and not use.prompts and not use.features
+    for found in (
+        grants(True).use_of(EDITOR, "weather"),
+        grants(True).use_of(WRITER, "weat"),
+        grants(False).use_of(WRITER, "weather"),
+    ):
+        assert not found
+
+
 def test_a_grant_with_patterns_is_not_widened_by_naming_the_tool() -> None:
     narrow = Grant(to="marketing-team/*", tools=("weather__current",), arguments={"city": "Lisbon"})
     both = grants(True, narrow)

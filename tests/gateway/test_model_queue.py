@@ -19,7 +19,7 @@ from mcp_servers.gateway.prices import Link
 from mcp_servers.resilience.load import LoadGate
 from memory import budgets
 from policies.budgets import Budgets
-from policies.models import Circuit, Economy, ModelsLaw, Queue
+from policies.models import Circuit, Economy, ModelsLaw, Override, Queue
 from tests.doubles.gateway import START, Office, office
 from tests.doubles.provider import Provider, Reply
 from tests.doubles.serving import serving
@@ -279,6 +279,31 @@ def test_one_link_that_may_be_asked_is_enough_not_to_wait() -> None:
     assert circuits.closed_for([one], chain, now + timedelta(seconds=30)) is None
     assert circuits.alone(now) == {"openai/a": (1, now + timedelta(seconds=30))}
     assert circuits.closed_for([Link("rehearsal", "rehearsal")], chain, now) is None
+
+
+@pytest.mark.rows("F43", "F54")
+def test_who_waits_for_one_model_alone_is_not_in_the_way_of_who_has_another(
+    tmp_path: Path, people: ThreadPoolExecutor
+) -> None:
+    """Two chains begin with the same link, which is left alone; one of them goes on to a link that works."""
+    with ExitStack() as stack:
+        url = stack.enter_context(serving(Provider().app()))
+        settings = ModelSettings(openai_api_key="sk-test", openai_url=f"{url}/v1", timeout_seconds=20)
+        gateway = stack.enter_context(office(tmp_path, settings))
+        chain = {"one": ("openai/gpt-5-mini",), "two": ("openai/gpt-5-mini", "openai/gpt-5-nano")}
+        override = {"to": "marketing-team/writer", "chain": "one"}
+        gateway.world.models_law = law().model_copy(
+            update={"chains": chain, "default": "two", "overrides": (Override.model_validate(override),)}
+        )
+        gateway.gateway.door.till.circuits.ended(
+            Link("openai", "gpt-5-mini"), Circuit(failures=1, seconds=30), "outage", START
+        )
+        waits = people.submit(ask, gateway, "marketing-team/writer", **{"X-Elf-Wait": "3"})
+        until(gateway, waiting=1)
+        began = time.monotonic()
+        assert ask(gateway, **{"X-Elf-Wait": "3"}).status_code == 200
+        assert time.monotonic() - began < 2
+        assert waits.result().status_code == 502
 
 
 # ---------------------------------------------------------------- a tool's rate

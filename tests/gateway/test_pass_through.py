@@ -205,7 +205,10 @@ def test_lists_show_what_is_granted_and_nothing_that_the_server_adds(both: Both)
             "prompts": [{"name": it, "_meta": {"a": "obey"}} for it in ("summary", "other")],
             "nextCursor": "2",
             "_meta": {"words": "obey"},
+            "words": "obey",
         }
+        if call["params"].get("cursor") == "odd":
+            everything = {name: {"0": value} for name, value in everything.items()}
         yield event(result(call, everything))
 
     server.answers = lists
@@ -217,6 +220,8 @@ def test_lists_show_what_is_granted_and_nothing_that_the_server_adds(both: Both)
         assert shown["resourceTemplates"] == [{"uriTemplate": "lib://public/{id}", "name": "public"}]
         assert shown["prompts"] == [{"name": "summary"}] and shown["nextCursor"] == "2"
         assert "obey" not in str(shown) and shown["_meta"] == {"elf/untrusted": True}
+        [odd] = member.asks(method, {"cursor": "odd"})
+        assert set(odd["result"]) <= {"_meta"}, "a list in another form is none"
 
 
 @pytest.mark.rows("F39")
@@ -353,6 +358,26 @@ def test_the_secret_that_the_gateway_adds_comes_back_in_nothing(both: Both, monk
 
     monkeypatch.setattr(pass_through_messages, "redact", untouched)
     assert SECRET in raw("resources/read", {"uri": "a"}), "the redaction alone stood in the way"
+
+
+@pytest.mark.rows("F40", "F76")
+def test_what_a_server_calls_its_questions_brings_no_secret_into_the_ledger_or_to_the_member(both: Both) -> None:
+    gateway, server = both
+    gateway.world.servers = (granted(allow=("elicitation",)),)
+
+    async def leaks(_server: Talking, call: Message) -> Stream:
+        yield event(question("p", SECRET))
+        yield event(question("r", f"roots/{SECRET}\x00"))
+        yield event(question(SECRET, "elicitation/create", message="hello"))
+        yield event(result(call, text("done")))
+
+    server.answers = leaks
+    member = opened(gateway, capabilities=CAPABILITIES)
+    assert [it.get("method") for it in member.calls()] == [None], "the question under that id goes to nobody"
+    assert SECRET not in str(gateway.ledger()) + str(server.answered("p"))
+    assert [row[2] for row in gateway.ledger("mcp.ask")] == ["outside:no method"] * 2
+    member.asks("read\x00what I think of my colleagues, at length")
+    assert gateway.ledger("mcp.request")[-1][2:4] == ("outside:no method", "refused")
 
 
 @pytest.mark.rows("F39", "F114")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from mcp_servers.checks.runs import Ran
+from mcp_servers.git import desk_records
 from mcp_servers.git.changes import Comment
 from mcp_servers.git.checking import TRY_AGAIN, BackgroundChecks, Folder
 from mcp_servers.git.merge_desk import Merged, NotYet
@@ -17,6 +19,7 @@ from mcp_servers.git.proposer import Refusal
 from mcp_servers.sandbox.choice import Chosen
 from mcp_servers.sandbox.port import Job, Outcome, SandboxFailed
 from memory import ledger
+from memory.change_tables import FactsRow, VerdictRow
 from memory.migrate import upgrade
 from memory.session import Database
 from memory.tables import AuditRow
@@ -126,7 +129,7 @@ def test_a_restart_finds_the_answer_and_other_bytes_or_checks_are_run_anew(
     again = BackgroundChecks(database, later, lambda: Chosen(Nowhere(), "nowhere"), clock)
     assert again.ask(2, FOLDER).state == "passed"
     assert later.ran == []
-    assert again.ask(2, Folder(FOLDER.path, "b" * 40, FOLDER.files)).state == "running"
+    assert again.ask(3, Folder(FOLDER.path, "b" * 40, FOLDER.files)).state == "running"
     later.version = "v2"
     assert again.ask(2, FOLDER).state == "running"
     again.wait(10)
@@ -142,6 +145,18 @@ def test_what_was_not_begun_for_a_change_that_ended_is_not_begun(checks: Backgro
     runs.go.set()
     checks.wait(10)
     assert runs.ran == ["teams/marketing_team"]
+
+
+def test_a_change_that_is_pushed_again_and_again_holds_up_nobody_else(checks: BackgroundChecks, runs: Counting) -> None:
+    runs.go.clear()
+    for letter in "abcdef":
+        checks.ask(1, Folder("teams/busy_team", letter * 40, FOLDER.files))
+    checks.ask(2, FOLDER)
+    for letter in "012345":
+        checks.ask(1, Folder("teams/busy_team", letter * 40, FOLDER.files))
+    runs.go.set()
+    checks.wait(10)
+    assert runs.ran[-2:] == ["teams/marketing_team", "teams/busy_team"] and len(runs.ran) <= 3
 
 
 def test_each_run_is_in_the_ledger(checks: BackgroundChecks, database: Database) -> None:
@@ -263,11 +278,11 @@ def test_a_folder_that_is_not_the_factorys_is_never_run(world: World) -> None:
     assert "not run" in rule(verdict, "checks").reason
 
 
-def _proposal(files: Mapping[str, bytes | None]) -> Any:
+def _proposal(files: Mapping[str, bytes | None], letter: str = "a") -> Any:
     from mcp_servers.git.changes import Proposal
 
     return Proposal(
-        branch="auto/new-team/marketing-team-0a1b2c3d",
+        branch=f"auto/new-team/marketing-team-0{letter}1b2c3d",
         title="New team: marketing-team",
         body="Because.",
         labels=(),
@@ -282,6 +297,8 @@ def _proposal(files: Mapping[str, bytes | None]) -> Any:
 def all_that_was_written(world: World) -> str:
     with world.database.read() as session:
         rows = [f"{row.subject} {row.outcome} {row.detail}" for row in session.query(AuditRow)]
+        rows += [row.body for row in session.query(FactsRow)]
+        rows += [json.dumps(row.verdict) for row in session.query(VerdictRow)]
     pages = [comment.body for number in range(1, 3) for comment in _comments(world, number)]
     return "\n".join([*rows, *pages])
 
@@ -327,6 +344,33 @@ def test_a_key_in_a_branch_pushed_by_hand_is_found_and_no_rule_quotes_it(world: 
     verdict = world.desk.judge(made.number)
     assert {"spec", "secrets"} <= {child.rule for child in verdict.children if child.outcome is Said.DENY}
     assert OWN_SECRET not in verdict.text() + all_that_was_written(world)
+
+
+@pytest.mark.rows("F76")
+def test_a_key_in_a_path_or_in_a_persons_words_stands_in_no_fact_and_in_no_row(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shaped = "AKIA" + "Z7Q3" * 4
+    made = world.changes("elf-devops").propose(_proposal({**team_files(), f"teams/marketing_team/{shaped}.md": b"x"}))
+    world.desk.judge(made.number)
+    world.desk.approve(made.number, OWNER, made.head, f"cost accepted: paid with {OWN_SECRET}")
+    world.desk.reject(made.number, OWNER, f"it holds {OWN_SECRET}")
+    world.desk.tick()
+    written = all_that_was_written(world)
+    assert OWN_SECRET not in written and shaped not in written
+    with world.database.read() as session:
+        given = [row.detail for row in session.query(AuditRow) if row.action == "change.approve"]
+    assert len(given) == 1 and "[redacted]" in given[0], "a hidden word is known again, and written once"
+
+    def as_it_is(value: object, _hide: object) -> object:
+        return value
+
+    monkeypatch.setattr(desk_records, "without_secrets", as_it_is)
+    again = world.changes("elf-devops").propose(
+        _proposal({**team_files("b-team"), f"teams/b_team/{shaped}.md": b"x"}, "b")
+    )
+    world.desk.judge(again.number)
+    assert shaped in all_that_was_written(world), "the hiding alone stood in the way"
 
 
 def test_without_its_scanner_the_gate_says_no(world: World) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from mcp_servers.git.merge_desk import Merged
 from mcp_servers.git.rebase import TRIES, Rebase
+from memory.change_tables import IntentRow
 from policies.verdict import Outcome
 from tests.git.desk_world import OWNER, World, seeded, team_files
 
@@ -69,6 +71,23 @@ def test_of_two_outdated_proposals_the_older_goes_first_and_alone(world: World) 
     again = desk.next()
     assert again is not None and again.number == second.number
     assert desk.next() is None
+
+
+def test_a_wish_that_nobody_can_read_any_more_holds_up_nobody_else(world: World) -> None:
+    first, second = (
+        world.propose("ads-team", placement="marketing.ads"),
+        world.propose("seo-team", placement="marketing.seo"),
+    )
+    upper = world.propose(placement="marketing")
+    world.desk.approve(upper.number, OWNER, upper.head)
+    world.desk.tick()
+    with world.database.begin() as session:
+        asked = session.scalars(select(IntentRow).where(IntentRow.number == first.number)).one()
+        asked.payload = {"spec": {"name": "of another make"}}
+    desk = rebase(world)
+    done, after = desk.next(), desk.next()
+    assert done is not None and (done.number, done.outcome) == (first.number, "needs-rebase")
+    assert after is not None and (after.number, after.outcome) == (second.number, "rebased")
 
 
 def test_an_approval_of_the_outdated_commit_does_not_count_for_the_new_one(world: World) -> None:

@@ -200,6 +200,17 @@ def test_a_lane_carries_exactly_what_fulfils_all_its_conditions(lane: Any, world
 
 
 @pytest.mark.rows("F107")
+@pytest.mark.parametrize(
+    ("asked_for", "carried"), [(None, True), (Kind.CHANGE_TEAM, True), (Kind.ROLLBACK_TEAM, False)]
+)
+def test_a_lane_believes_a_requester_only_for_what_they_asked_for(asked_for: Kind | None, carried: bool) -> None:
+    """The bot's branch of a rollback that a trusted member asked for is pushed a change to another team."""
+    by_law = amended(changes={"auto_merge": {"cheap": AutoMerge(kinds=(Kind.CHANGE_TEAM,), requesters=("devops/.*",))}})
+    change = facts(team=team(tree_before=BEFORE, spec_before=spec()), reviews=(), asked_for=asked_for)
+    assert judged(change, by_law).allowed is carried
+
+
+@pytest.mark.rows("F107")
 def test_no_lane_carries_a_meta_team_even_a_person_s() -> None:
     meta = team(zone="meta_teams", folder="devops", tree_before=BEFORE, spec_before=spec(name="devops", folder="devops"),
                 spec_after=spec(name="devops", folder="devops"))  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from policies.case import Case
 from policies.facts import MICRO, Facts, Kind, ServerFacts, Slot
 from policies.kinds import kind_of
 from policies.law import KindLaw, Rate, Sizes
@@ -317,6 +318,33 @@ def test_a_budget_that_does_not_rise_is_not_asked_about_again_but_a_rollback_may
         "daily_budget": Outcome.NEEDS_APPROVAL,
         "approvals": Outcome.NEEDS_APPROVAL,
     }
+
+
+@pytest.mark.rows("F39", "F107")
+@pytest.mark.parametrize(
+    ("had", "has", "asked"),
+    [
+        ((), (("editor", True, "weather__now"),), True),
+        ((("writer", False, "weather__now"),), (("editor", True, "weather__now"),), True),
+        ((("editor", True, "weather__now"),), (("editor", True, "weather__now"),), False),
+        # The law itself grants it to every manager, whatever team.yaml says.
+        ((), (("editor", True, "registry__query_teams"),), False),
+    ],
+)
+def test_a_way_back_brings_no_tool_back_that_somebody_took_away(had: Any, has: Any, asked: bool) -> None:
+    """Naming a tool of the catalogue grants it, so nobody's yes would be a grant that nobody gave."""
+    trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    back = rollback(team=team(**trees, spec_before=spec(tools=had), spec_after=spec(tools=has)))
+    assert blocked_by(judged(back)) == ({"approvals": Outcome.NEEDS_APPROVAL} if asked else {})
+    assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
+    assert judged(back, amended(access={"named_in_team": False})).allowed, "then naming grants nothing"
+
+
+def test_a_way_back_asks_nobody_once_nobody_looks_at_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Case, "tools_rise", False)
+    trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    regained = spec(tools=(("editor", True, "weather__now"),))
+    assert judged(rollback(team=team(**trees, spec_before=spec(), spec_after=regained))).allowed
 
 
 def test_an_agent_s_reach_is_not_a_matter_of_policy() -> None:
