@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio.to_thread
 import httpx
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from bootstrap.home import Home
@@ -24,6 +25,7 @@ from bootstrap.office.gateway_api import gateway_api
 from bootstrap.office.law_desk import LawDesk
 from bootstrap.office.office import Office
 from bootstrap.office.spending import Spending
+from bootstrap.office.welcome import WELCOME
 from bootstrap.places import OWNER, REPO, account_of
 from bootstrap.price_list import candidates, in_micro, price_list
 from bootstrap.server_catalogue import looker, server_catalogue
@@ -386,6 +388,10 @@ class _Assembly:
         @app.get("/health")
         def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
             return {"status": "ok"}
+
+        @app.get("/", response_class=PlainTextResponse)
+        def welcome() -> str:  # pyright: ignore[reportUnusedFunction]
+            return WELCOME
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         turned_away = TurnedAway(self.database, self.now)
