@@ -469,6 +469,17 @@ def factory_render(
     _print(render_spec(spec, to), as_json, pages.rendered)
 
 
+@factory_app.command("reports")
+def factory_reports(
+    checkout: Annotated[Path, typer.Argument(help="The root of a checkout of the company's repository.")],
+    as_json: Json = False,
+) -> None:
+    """Write reports/ anew from all teams' specs: what parents know of the teams below them. After a change by hand."""
+    from bootstrap.reports import write_reports
+
+    _print(write_reports(checkout), as_json, pages.reports)
+
+
 @app.command()
 def demo(
     as_json: Json = False,

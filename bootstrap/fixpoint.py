@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mcp_servers.factories.chart import render_chart
-from mcp_servers.factories.fileset import File, FileSet
+from bootstrap.reports import files_below, reports_of
+from mcp_servers.factories.fileset import FileSet
 from mcp_servers.factories.spec_files import load_spec
 from mcp_servers.factories.team import render
 from teams.chart import FOLDER
@@ -27,18 +27,10 @@ def _compare(folder: Path) -> dict[str, Any]:
 
 def _compare_reports(checkout: Path) -> dict[str, Any]:
     """What parents know of their teams: those that a checkout begins with, and those that came since."""
-    specs = sorted(path for zone in ("meta_teams", "teams") for path in (checkout / zone).glob("*/team.yaml"))
-    chart = render_chart(load_spec(path.read_bytes()) for path in specs)
-    return _beside(
-        checkout / FOLDER, FileSet({path.removeprefix(f"{FOLDER}/"): File(data) for path, data in chart.items()})
-    )
+    return _beside(checkout / FOLDER, reports_of(checkout))
 
 
 def _beside(folder: Path, fileset: FileSet) -> dict[str, Any]:
-    there = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    there = files_below(folder)
     differing = sorted(path for path in {*there, *fileset} if there.get(path) != fileset.get(path))
     return {"team": folder.name, "files": len(fileset), "digest": fileset.digest, "differing": differing}

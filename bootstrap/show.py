@@ -86,7 +86,9 @@ def messages(console: Console, found: dict[str, Any]) -> None:
 
 def changes(console: Console, found: dict[str, Any]) -> None:
     if not found["changes"]:
-        console.print('No changes. Tell the CEO what you need: ./elf say "…"')
+        console.print(
+            'No changes wait for you. The ended ones: ./elf changes --all. Tell the CEO what you need: ./elf say "…"'
+        )
         return
     table = _table("no", "change", "state", "verdict", "asked by", "opened")
     for one in found["changes"]:
@@ -245,6 +247,15 @@ def rendered(console: Console, found: dict[str, Any]) -> None:
     console.print(
         f"{found['team']}: {len(found['files'])} files in {found['out']} (digest {found['digest'][:16]})", markup=False
     )
+
+
+def reports(console: Console, found: dict[str, Any]) -> None:
+    for what in ("written", "removed"):
+        for path in found[what]:
+            console.print(f"  {what} {path}", markup=False)
+    if not found["written"] and not found["removed"]:
+        console.print("  nothing to do", markup=False)
+    console.print(f"{found['files']} files in {found['folder']}", markup=False)
 
 
 def _table(*columns: str) -> Table:

@@ -12,6 +12,7 @@ from functools import cached_property
 import anyio.to_thread
 import httpx
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from bootstrap.home import Home
@@ -24,6 +25,7 @@ from bootstrap.office.github_hook import Waker, github_hook
 from bootstrap.office.law_desk import LawDesk
 from bootstrap.office.office import Office
 from bootstrap.office.spending import Spending
+from bootstrap.office.welcome import WELCOME
 from bootstrap.places import HOOK_KEY, Connection, account_of, connection_of, mirror_path, repository_path
 from bootstrap.price_list import candidates, in_micro, price_list
 from bootstrap.server_catalogue import looker, server_catalogue
@@ -445,6 +447,10 @@ class _Assembly:
         @app.get("/health")
         def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
             return {"status": "ok"}
+
+        @app.get("/", response_class=PlainTextResponse)
+        def welcome() -> str:  # pyright: ignore[reportUnusedFunction]
+            return WELCOME
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         turned_away = TurnedAway(self.database, self.now)

@@ -134,11 +134,12 @@ def reports(case: Case) -> Verdict | None:
         return None
     if found.problem is not None:
         return deny("reports", f"who reports to whom cannot be computed: {found.problem[:400]}")
-    parts = (("edited by hand", found.different), ("of no team", found.extra), ("missing", found.missing))
+    parts = (("not as their teams are", found.different), ("of no team", found.extra), ("missing", found.missing))
     if wrong := [f"{what}: {listed(names)}" for what, names in parts if names]:
         return deny(
             "reports",
-            f"a parent would not know its teams as they are; {'; '.join(wrong)}; propose it again from today's main",
+            f"a parent would not know its teams as they are; {'; '.join(wrong)}; by hand, './elf factory reports FOLDER' writes them "
+            "anew in a checkout of the branch; else propose it again from today's main",
         )
     return allow("reports", "every parent learns of it in this change")
 

@@ -25,6 +25,7 @@ from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
 from memory import ledger, messages, registry
 from memory.session import Database
+from policies.verdict import Outcome
 from teams.chart import EXECUTIVE
 from teams.messages import Envelope, PersonMessage, Reply, TaskAssignment, Utterance
 from teams.runtime.gateway_client import Gateway
@@ -180,6 +181,8 @@ class Office:
             text += f" Main is at {result.commit[:12]}; what runs follows it."
         elif isinstance(result, NotYet) and result.verdict.retry_at is not None:
             text += f" It is merged by itself after {result.verdict.retry_at:%H:%M:%S} UTC, if nothing changes."
+        elif isinstance(result, NotYet) and result.verdict.outcome is Outcome.DENY:
+            text += " The gate refuses it, and no approval helps: the lines marked deny say what has to be mended."
         return {
             "number": number,
             "text": text,

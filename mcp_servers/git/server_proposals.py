@@ -107,7 +107,7 @@ def body(spec: ServerSpec, story: Story) -> str:
             "## Checklist",
             "",
             "- [ ] The gap is real, and no living server fills it",
-            "- [ ] The descriptions below say what a tool does, and instruct nobody",
+            "- [ ] The descriptions above say what a tool does, and instruct nobody",
             "- [ ] Hosts and secrets are needed, and no more",
             "- [ ] The gate's verdict below was read",
             "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bootstrap.demo.stage import Stage, wait_for
@@ -64,6 +66,16 @@ def test_a_new_company_is_healthy_and_says_so_on_every_page(stage: Stage) -> Non
     assert doctor["ok"], doctor
     tree = told(stage, "teams")["hierarchy"]
     assert (tree[0]["team"], tree[0]["children"][0]["team"]) == ("executive", "devops")
+
+
+@pytest.mark.rows("F66")
+def test_a_browser_at_the_address_is_told_how_to_talk_to_the_company(stage: Stage) -> None:
+    page = httpx.get(stage.company.address, trust_env=False)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/plain")
+    for command in re.findall(r"^  \./elf (\w+)", page.text, re.MULTILINE):
+        assert elf(stage, command, "--help").returncode == 0, command
+    assert './elf say "' in page.text
 
 
 @pytest.mark.rows("F92", "F97", "F98", "F101", "F102", "L6")

@@ -150,7 +150,9 @@ def test_a_branch_made_by_hand_is_refused_by_the_rule_it_breaks_and_no_approval_
             with pytest.raises(CompanyError, match="cannot approve it"):
                 stage.company.post(f"/changes/{number}/approve", yes)
         else:
-            assert not stage.company.post(f"/changes/{number}/approve", yes)["merged"], what
+            done = stage.company.post(f"/changes/{number}/approve", yes)
+            assert not done["merged"], what
+            assert ("no approval helps" in done["text"]) == (done["verdict"]["outcome"] == "deny"), what
     assert main_of(stage) == main
     for *_, number, _ in opened:
         stage.company.post(f"/changes/{number}/reject", {"why": "No."})

@@ -81,7 +81,7 @@ def test_a_change_whose_parent_would_learn_nothing_is_denied(world: World) -> No
 @pytest.mark.parametrize(
     ("path", "data", "what"),
     [
-        (f"{OF_EXECUTIVE}/marketing_team.yaml", b"manager: intruder\n", "edited by hand"),
+        (f"{OF_EXECUTIVE}/marketing_team.yaml", b"manager: intruder\n", "not as their teams are"),
         (f"{OF_EXECUTIVE}/old_team.yaml", None, "missing"),
         (f"{OF_EXECUTIVE}/nobody.yaml", b"team: nobody\n", "of no team"),
     ],
