@@ -64,7 +64,7 @@ def page(result: Mapping[str, Any]) -> str:
         return "\n\n".join(filter(None, [head, untold]))
     rows = [_row(one) for one in turned[:_SHOWN]]
     table = "\n".join(["| change | judged | of | this law | the new one | why |", "|---|---|---|---|---|---|", *rows])
-    more = f"and {len(turned) - _SHOWN} more: `elf show` lists them" if len(turned) > _SHOWN else ""
+    more = f"and {len(turned) - _SHOWN} more: `./elf show` lists them" if len(turned) > _SHOWN else ""
     return "\n\n".join(filter(None, [head, table, more, untold]))
 
 

@@ -44,7 +44,10 @@ def comment(verdict: Verdict, number: int, kind: str, head: str, base: str, poli
 
 def _next(verdict: Verdict, number: int) -> str:
     if verdict.outcome is Outcome.NEEDS_APPROVAL:
-        return f'Next: `elf show {number}`, then `elf approve {number}` or `elf reject {number} --why "..."`.'
+        return (
+            f"Next: `./elf show {number}`, then `./elf approve {number}` (or what the lines marked [person] ask for), "
+            f'or `./elf reject {number} --why "..."`.'
+        )
     if verdict.outcome is Outcome.DENY:
-        return f'Next: mend what the lines marked [no] name, or `elf reject {number} --why "..."`.'
+        return f'Next: mend what the lines marked [no] name, or `./elf reject {number} --why "..."`.'
     return "Next: nothing for you to do."

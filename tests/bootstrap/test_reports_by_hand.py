@@ -13,7 +13,7 @@ from bootstrap.client import CompanyError
 from bootstrap.fixpoint import check_fixpoint
 from bootstrap.reports import write_reports
 
-pytestmark = pytest.mark.rows("F86")
+pytestmark = pytest.mark.rows("F16")
 
 ROOT = Path(__file__).parents[2]
 DEVOPS = "reports/executive/devops.yaml"
