@@ -57,6 +57,12 @@ class Case:
         return before is None or after is None or after.daily_budget_usd_micro > before.daily_budget_usd_micro
 
     @cached_property
+    def leaves_health(self) -> bool:
+        """Whether it is a way back from a tree that was itself found healthy: whoever may go back and forth may do so for ever."""
+        team = self.team
+        return self.kind is Kind.ROLLBACK_TEAM and team is not None and team.tree_before in team.verified_trees
+
+    @cached_property
     def tools_rise(self) -> bool:
         """Whether a living team's member could call a tool that it could not before, by naming it (`named_in_team`).
 

@@ -65,6 +65,8 @@ def demanded(case: Case) -> Demand:
         count, why = 1, "the constitution never changes without a person"
     if not count and case.budget_rises:
         count, why = 1, "a budget never rises without a person"
+    if not count and not case.by_person and case.leaves_health:
+        count, why = 1, "an agent takes a team back from where it is ill, not from a state that was found healthy"
     if not count and lane is None and case.tools_rise:
         count, why = 1, "a tool that naming it grants never comes to a team without a person"
     return Demand(count, groups, why)

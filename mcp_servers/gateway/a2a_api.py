@@ -99,13 +99,13 @@ async def _handle(relay: Relay, caller: Caller, team: str, call: Call, request: 
         return await _about_task(relay, caller, team, address, call, method)
     except NotSent as error:
         detail = {"method": method, "why": error.message, "params_sha256": digest_of(call.params)}
-        await relay.door.record(caller, "message.send", team[:40], "refused", detail)
+        await relay.door.record(caller, "message.send", _subject(team), "refused", detail)
         raise
     except Refused as refused:
         # What fails on the way is recorded as the message's answer; here is what was not sent at all.
         if refused.code not in ("upstream_failed", "timeout"):
             detail = {"method": method, "why": refused.message, "params_sha256": digest_of(call.params)}
-            await relay.door.record(caller, "message.send", team[:40], "refused", detail)
+            await relay.door.record(caller, "message.send", _subject(team), "refused", detail)
         raise
 
 
@@ -229,6 +229,11 @@ def _correlation(outgoing: Outgoing, request: Request, relay: Relay) -> str:
         return outgoing.envelope.correlation_id
     run = request.headers.get("x-elf-run", "")
     return run if RUN.fullmatch(run) else relay.door.new_id()
+
+
+def _subject(team: str) -> str:
+    """What the ledger calls the receiver: its name, if it is one. A database may not even be able to hold what is none."""
+    return team if len(team) <= 40 and _TEAM.fullmatch(team) else "no name of a team"
 
 
 def _scope(caller: Caller) -> str:

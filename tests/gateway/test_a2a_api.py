@@ -90,6 +90,16 @@ def test_only_a_manager_a_person_and_the_kernel_may_send(gateway: Office, team: 
 
 
 @pytest.mark.rows("F23")
+@pytest.mark.rows("F23", "F103")
+@pytest.mark.parametrize(
+    "path", ["finance%0a", "%00", "a%20message%20for%20whoever%20reads%20the%20ledger", "x" * 3000]
+)
+def test_what_is_no_team_s_name_is_refused_with_a_row_that_does_not_repeat_it(gateway: Office, path: str) -> None:
+    for manager in (True, False):
+        assert "error" in post(gateway, send(), team=path, manager=manager)
+    assert [row[2:4] for row in gateway.ledger("message.send")] == [("no name of a team", "refused")] * 2
+
+
 def test_without_a_token_there_is_neither_card_nor_message(gateway: Office) -> None:
     url = f"{gateway.url}/a2a/marketing-team"
     assert httpx.get(f"{url}/.well-known/agent-card.json").status_code == 401

@@ -340,6 +340,18 @@ def test_a_way_back_brings_no_tool_back_that_somebody_took_away(had: Any, has: A
     assert judged(back, amended(access={"named_in_team": False})).allowed, "then naming grants nothing"
 
 
+@pytest.mark.rows("F107", "F108")
+def test_an_agent_does_not_take_a_healthy_team_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the bot's key a team could be sent back and forth between its old states for ever."""
+    both = frozenset({VERIFIED, BEFORE})
+    back = rollback(team=team(tree_before=BEFORE, tree_after=VERIFIED, verified_trees=both, spec_before=spec()))
+    assert blocked_by(judged(back)) == {"approvals": Outcome.NEEDS_APPROVAL}
+    assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
+    assert judged(back.model_copy(update={"author": "owner", "requester": "owner"})).allowed, "a person may"
+    monkeypatch.setattr(Case, "leaves_health", False)
+    assert judged(back).allowed, "the look at where it comes from alone stood in the way"
+
+
 def test_a_way_back_asks_nobody_once_nobody_looks_at_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Case, "tools_rise", False)
     trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
