@@ -191,7 +191,7 @@ class GitHubChanges:
     def reject(self, number: int, why: str) -> None:
         state = self.get(number).state
         if state == "merged":
-            raise NotMergeable(f"change {number} is merged already; propose a rollback instead")
+            raise NotMergeable(f"change {number} is merged already; to undo it, propose its revert (docs/forge.md)")
         if state == "closed":
             return
         self.comment(number, "rejected", why)
