@@ -171,7 +171,8 @@ def _resources(resources: Mapping[str, Any]) -> Iterator[str]:
 def _ports_of(container: Mapping[str, Any]) -> set[object]:
     """Its ports, by name and by number."""
     ports = [mapping(port) for port in sequence(container.get("ports"))]
-    return {port[key] for port in ports for key in ("name", "containerPort") if key in port}
+    found = [port[key] for port in ports for key in ("name", "containerPort") if key in port]
+    return {one for one in found if isinstance(one, str | int)}
 
 
 def _service(one: Manifest, manifests: Iterable[Manifest]) -> Found:

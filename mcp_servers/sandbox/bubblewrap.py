@@ -61,16 +61,18 @@ class Bubblewrap:
         )
         shown = [*system_paths(), *job.readable]
         # Left to itself it makes folders on the way that let nobody but their owner through.
-        ways = dict.fromkeys(folder for path in shown for folder in reversed(path.parents) if folder != Path("/"))
+        there = (Path("/"), Path(_WORK))
+        ways = dict.fromkeys(folder for path in shown for folder in reversed(path.parents) if folder not in there)
         seen = [part for folder in ways for part in ("--perms", "0755", "--dir", str(folder))]
         seen += [part for path in shown for part in ("--ro-bind", str(path), str(path))]
         return [
             *(*spaces, *rights, "--die-with-parent", "--new-session", "--clearenv", "--hostname", "sandbox"),
+            # Before what is shown: an interpreter may lie below it.
+            *("--perms", "1777", "--size", str(job.limits.total_bytes), "--tmpfs", _WORK),
             *seen,
             *("--perms", "0755", "--dir", "/sandbox"),
             *("--ro-bind", str(stage.tree), _TREE, "--ro-bind", launcher.__file__, _LAUNCHER),
             *("--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--size", "4096", "--tmpfs", _SHARED_MEMORY),
-            *("--perms", "1777", "--size", str(job.limits.total_bytes), "--tmpfs", _WORK),
             *("--remount-ro", _SHARED_MEMORY, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"),
         ]
 

@@ -38,12 +38,19 @@ def running(stage: Stage, *arguments: str) -> Generator[subprocess.Popen[str]]:
     """A command that goes on, until Ctrl-C."""
     environment = {**os.environ, "ELF_HOME": str(stage.home.path), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     command = [sys.executable, "-m", "bootstrap.cli", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    # A test run that was started in the background ignores Ctrl-C, and would hand that on.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    with process:
         try:
             yield process
-        finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def told(stage: Stage, *arguments: str) -> Any:

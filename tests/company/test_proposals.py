@@ -56,7 +56,9 @@ def test_orders_inside_a_wish_come_to_one_ordinary_proposal_at_most(stage: Stage
             change = stage.company.get(f"/changes/{number}")
             assert (change["state"], change["kind"], change["author"]) == ("open", "new_team", "elf-devops"), wish
             assert change["verdict"]["outcome"] == "needs_approval", wish
-            folders = {tuple(file["path"].split("/")[:2]) for file in change["files"]} - {("reports", "executive")}
+            folders = {tuple(file["path"].split("/")[:2]) for file in change["files"]}
+            # And what parents learn of it.
+            folders = {folder for folder in folders if folder[0] != "reports"}
             assert len(folders) == 1, wish
             assert next(iter(folders))[0] == "teams", wish
             assert change["branch"].startswith("auto/new-team/"), wish
@@ -336,7 +338,8 @@ def test_a_wish_for_a_tool_ends_in_a_tool_that_a_member_calls_because_its_team_n
 def test_a_wish_for_a_tool_that_may_not_be_is_refused_and_leaves_no_branch_change_or_row(
     stage: Stage, wish: str, why: str
 ) -> None:
-    kept = {"change_intents", "change_ends", "rate_slots", "verdicts", "teams", "deployments"}
+    # Other tests' open changes may be judged again meanwhile: verdicts are no trace of this one.
+    kept = {"change_intents", "change_ends", "rate_slots", "teams", "deployments"}
     before, changes = traces(stage), numbers(stage)
     answer = stage.company.post("/say", {"text": wish})["answer"]
     assert re.search(why, answer), answer
