@@ -20,6 +20,7 @@ from rich.console import Console
 
 from bootstrap.bench_calls import measure as measure_calls
 from bootstrap.bench_law import measure as measure_law
+from bootstrap.bench_ledger import measure as measure_ledger
 from bootstrap.demo.stage import Stage, throw_away_company, wait_for
 from bootstrap.demo.story import play
 from bootstrap.seed import files_of
@@ -51,6 +52,7 @@ def measure(settings: Settings, *, teams: int, as_json: bool, console: Console) 
     ):
         figures += _crowd(stage, teams)
     figures += measure_law(settings.checkout)
+    figures += measure_ledger()
     for _ in range(3):
         figures += measure_calls()
     began = time.monotonic()
