@@ -82,7 +82,7 @@ async def test_an_outage_of_the_provider_is_told_once_and_so_is_its_end(street: 
     await street.rounds(1)
     assert await street.ask() == 200
     await street.rounds(9)
-    assert street.told("Over: ") == [], "it may flicker yet"
+    assert street.told("Over: local/llama") == [], "it may flicker yet"
     await street.rounds(60)
     assert len(street.told("Over: local/llama fails and is left alone (from 10:00 to ")) == 1
     assert len(street.told("local/llama")) == 2

@@ -100,7 +100,7 @@ def test_a_rejected_change_says_why_and_cannot_be_approved(owner: Changes, gate:
 
 def test_a_merged_change_is_not_rejected(owner: Changes, gate: Changes, change: Change) -> None:
     gate.merge(change.number, change.head, "Merge")
-    with pytest.raises(NotMergeable, match="propose a rollback"):
+    with pytest.raises(NotMergeable, match="propose its revert"):
         owner.reject(change.number, "too late")
 
 

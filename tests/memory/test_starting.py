@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from memory import budgets, ledger
 from memory.migrate import drift
@@ -46,6 +46,18 @@ def test_fifty_processes_that_start_at_once_make_one_company(
 def test_planted_hole_without_the_lock_postgres_is_migrated_twice_at_once(postgres_url: str) -> None:
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.memory.starting"])
-    with context.Pool(8, maxtasksperchild=1) as pool:
-        ends = pool.map_async(start_unlocked, [postgres_url] * 8, chunksize=1).get(90)
-    assert set(ends) - {"done"}, "somebody met somebody"
+    for _ in range(5):
+        with context.Pool(8, maxtasksperchild=1) as pool:
+            ends = pool.map_async(start_unlocked, [postgres_url] * 8, chunksize=1).get(90)
+        if set(ends) - {"done"}:
+            return
+        _emptied(postgres_url)
+    raise AssertionError("nobody met anybody, five times")
+
+
+def _emptied(url: str) -> None:
+    admin = Database(url)
+    with admin.begin() as session:
+        session.execute(text("DROP SCHEMA public CASCADE"))
+        session.execute(text("CREATE SCHEMA public"))
+    admin.close()
