@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -27,14 +29,33 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> str:
-    """An empty schema of its own on the real Postgres."""
+def postgres_url(postgres_server: str) -> Generator[str]:
+    """An empty schema of its own on the real Postgres. A server that died tells why with the test that met it."""
     admin = Database(postgres_server)
     with admin.begin() as session:
         session.execute(text("DROP SCHEMA public CASCADE"))
         session.execute(text("CREATE SCHEMA public"))
     admin.close()
-    return postgres_server
+    yield postgres_server
+    if not still_answers(postgres_server):
+        raise AssertionError(f"the test's Postgres is gone; its log ends so:\n{last_words(postgres_server)}")
+
+
+def still_answers(url: str) -> bool:
+    """Whether the server still answers."""
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def last_words(url: str) -> str:
+    """The end of the server's own log, which lies in its folder, as its socket does."""
+    folder = Path(unquote(url.partition("host=")[2]))
+    log = folder / "log"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log.is_file() else f"no log in {folder}"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
