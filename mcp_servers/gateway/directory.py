@@ -109,16 +109,17 @@ class Directory:
             await self._read(self._main.commit())
 
     async def follow(self) -> None:
-        """Asks the cluster again, and serves what it now says. Before the first call nothing is served, and nothing done."""
+        """Asks the cluster again, and serves what it now says, unless nobody has asked for anything yet."""
         cluster = self._sources.cluster
         if cluster is None:
             return
         await cluster.look()
         listings = await to_thread.run_sync(cluster.listings)
-        if self._commit is None or listings == self._cluster:
-            return
-        async with self._turn:
-            await self._read(self._main.commit())
+        if self._commit is None:
+            self._cluster = listings
+        elif listings != self._cluster:
+            async with self._turn:
+                await self._read(self._main.commit())
 
     async def close(self) -> None:
         for one in self._served.values():

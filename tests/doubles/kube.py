@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -116,6 +117,21 @@ def kube(tls: Tls | None = None) -> Generator[Kube]:
     app = Starlette(routes=[Route("/api/v1/namespaces/{namespace}/services", double.list)])
     with serving(app, tls=tls) as double.url:
         yield double
+
+
+def kubeconfig_of(cluster: Kube, path: Path) -> Path:
+    """A kubeconfig by which the account reaches it."""
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "current-context": "here",
+                "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": {"server": cluster.url}}],
+                "users": [{"name": "u", "user": {"token": TOKEN}}],
+            }
+        )
+    )
+    return path
 
 
 def text(body: str, status: int = 200) -> Response:
