@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -67,6 +68,11 @@ def loopback(_host: str, _port: int) -> Sequence[str]:
 def open_address(double: Outside, **changes: Any) -> dict[str, Any]:
     """Main's entry that admits the server as it is, wherever the cluster says that it is."""
     return admitted(double, **changes) | {"url": None}
+
+
+def nobody(_found: object) -> dict[str, str]:
+    """No name is taken: the rule, switched off."""
+    return {}
 
 
 async def names(upstreams: Upstreams) -> list[str]:
@@ -137,8 +143,7 @@ async def test_a_name_that_main_placed_is_not_taken_over_by_a_service(
     cluster: Kube, other: Outside, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hole: bool
 ) -> None:
     if hole:
-        nobody: Mapping[str, str] = {}
-        monkeypatch.setattr("mcp_servers.gateway.claims._placed_by", lambda at_main: dict(nobody))
+        monkeypatch.setattr("mcp_servers.gateway.claims._placed_by", nobody)
     main = FakeMain()
     secret = "key-of-the-real-server"
     main.merge(admitted(other, credentials=[{"name": "OUTSIDE_KEY", "header": "X-Key"}]))
@@ -189,7 +194,7 @@ async def test_of_two_services_of_one_name_neither_is_used(
     hole: bool,
 ) -> None:
     if hole:
-        monkeypatch.setattr("mcp_servers.gateway.claims._named_twice", lambda cluster: {})
+        monkeypatch.setattr("mcp_servers.gateway.claims._named_twice", nobody)
     main = FakeMain()
     main.merge(open_address(other))
     cluster.apply(service("outside", port=port_of(other)), namespace="elf-servers")
@@ -264,6 +269,21 @@ def test_rubbish_is_found_as_refused_with_the_reason(what: str) -> None:
     [found] = in_cluster([Listing("namespace tools", [placed])])
     assert found.url is None and found.problem is not None and said in found.problem
     assert f"{found.name}{found.where}{found.problem}".isprintable()
+
+
+def test_without_the_checks_of_its_parts_a_service_s_address_would_lead_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meta = {"namespace": "tools", "name": "evil.example/x?", "labels": {LABEL: "search"}}
+    evil = {"metadata": meta, "spec": {"ports": [{"port": 80}]}}
+    assert [one.url for one in in_cluster([Listing("namespace tools", [evil])])] == [None]
+
+    def fine(*_parts: object) -> None:
+        return None
+
+    monkeypatch.setattr("mcp_servers.gateway.discovery._unusable", fine)
+    [led] = in_cluster([Listing("namespace tools", [evil])])
+    assert led.url is not None and urlsplit(led.url).hostname == "evil.example"
 
 
 async def test_more_services_than_are_looked_at_are_said_and_leave_the_other_namespaces_their_room(
