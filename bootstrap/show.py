@@ -292,7 +292,7 @@ def servers(out: Console, found: Any) -> None:
         if (place := one.get("placed_by")) not in (None, one["where"]):
             out.print(f"    at {one['address']} ({place})", markup=False)
     for one in found["cluster"]:
-        said = one["problem"] or f"{one['services']} services with the label"
+        said = one["problem"] or f"services with the label: {one['services']}"
         out.print(f"the cluster, {one['where']}  {one['word']}  {said}", markup=False)
 
 

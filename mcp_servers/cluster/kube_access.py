@@ -77,7 +77,7 @@ def of_kubeconfig(path: Path, context: str | None = None) -> Access:
         found = load(_text(path), max_bytes=1_000_000)
     except BadYaml as error:
         raise BadAccess(f"{path}: {error}") from error
-    config = _mapping(found)
+    config = mapping(found)
     name = context or str(config.get("current-context") or "")
     if not name:
         raise BadAccess(f"{path} has no current-context; name one in ELF_KUBE_CONTEXT")
@@ -113,9 +113,9 @@ def _server(url: str, where: str) -> str:
 def _named(path: Path, config: Mapping[str, Any], kind: str, name: str) -> Mapping[str, Any]:
     listed: Any = config.get(f"{kind}s")
     entries = cast("list[Any]", listed) if isinstance(listed, list) else []
-    for entry in map(_mapping, entries):
+    for entry in map(mapping, entries):
         if entry.get("name") == name:
-            return _mapping(entry.get(kind))
+            return mapping(entry.get(kind))
     raise BadAccess(f"{path} has no {kind} '{name[:60]}'; `kubectl config view` shows what it has")
 
 
@@ -157,7 +157,8 @@ def _text(path: Path) -> str:
         raise BadAccess(f"{path} cannot be read ({type(error).__name__})") from error
 
 
-def _mapping(found: object) -> Mapping[str, Any]:
+def mapping(found: object) -> Mapping[str, Any]:
+    """It, if it is one, else an empty one: what others wrote has any shape."""
     return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from pydantic_core import from_json
 
-from mcp_servers.cluster.kube_access import Access, BadAccess
+from mcp_servers.cluster.kube_access import Access, BadAccess, mapping
 
 PAGE = 100
 _MAX_PAGE_BYTES = 8_000_000
@@ -86,8 +86,8 @@ class KubeApi:
             items: Any = said.get("items")
             if said.get("kind") != "ServiceList" or not isinstance(items, list | None):
                 raise KubeFailed("not kubernetes", f"{access.server} answered with what is no list of services")
-            found += [_mapping(item) for item in cast("list[Any]", items or [])]
-            after = str(_mapping(said.get("metadata")).get("continue") or "")
+            found += [mapping(item) for item in cast("list[Any]", items or [])]
+            after = str(mapping(said.get("metadata")).get("continue") or "")
             if not after:
                 break
         return found
@@ -114,7 +114,7 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
-        return _mapping(from_json(body))
+        return mapping(from_json(body))
     except ValueError:
         return {}
 
@@ -131,7 +131,3 @@ def _refused(status: int, said: Mapping[str, Any], namespace: str) -> KubeFailed
             f"[services], verbs [list] in {namespace}, and a RoleBinding to it; docs/tool-servers.md has both.{its_words}",
         )
     return KubeFailed(str(status), f"the API server answers {status}.{its_words}")
-
-
-def _mapping(found: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}

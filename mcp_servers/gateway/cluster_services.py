@@ -81,7 +81,7 @@ class ApiServices:
         until = self._good[namespace] + KEEP if namespace in self._good else None
         if until is None or self._now() >= until or not services:
             return Listing(_where(namespace), (), str(error), error.word)
-        problem = f"{error} What was seen before counts until {until:%H:%M:%S} UTC."
+        problem = f"{str(error).rstrip('.')}. What was seen before counts until {until:%H:%M:%S} UTC."
         return Listing(_where(namespace), services, problem, error.word)
 
 

@@ -50,7 +50,7 @@ async def test_a_company_says_what_its_cluster_answered(tmp_path: Path) -> None:
                 found = (await http.get("/api/gateway/servers")).json()
                 assert findings(found) == []
                 assert "search  not admitted  service tools/search" in said(found)
-                assert "the cluster, namespace tools  ok  1 services with the label" in said(found)
+                assert "the cluster, namespace tools  ok  services with the label: 1" in said(found)
 
 
 async def test_an_api_server_that_never_answers_delays_no_tool(tmp_path: Path) -> None:
