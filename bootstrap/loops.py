@@ -26,6 +26,7 @@ GITHUB_JUDGE_AGAIN = timedelta(seconds=15)
 TELL_EVERY_S = 0.5
 TIDY_EVERY_S = 30.0
 WATCH_EVERY_S = 15.0
+CLUSTER_EVERY_S = 10.0
 #: Nothing more happens to a change in one of these states.
 _FINAL = {State.VERIFIED, State.ROLLED_BACK, State.CLOSED, State.SUPERSEDED}
 #: What the DevOps team knows from its own proposing.
@@ -68,6 +69,7 @@ class Loops:
             Round("the merge desk's round", self.judge, looking, sleep=self._until_woken),
             Round("telling the DevOps team", self.tell, TELL_EVERY_S),
             Round("tidying", self.tidy, TIDY_EVERY_S),
+            Round("asking the cluster for tool servers", self.kernel.catalogue.follow, CLUSTER_EVERY_S),
             Round(
                 "looking after everybody's health", self.kernel.monitor.round, WATCH_EVERY_S, self.kernel.monitor.every
             ),

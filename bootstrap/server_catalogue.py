@@ -10,8 +10,10 @@ from bootstrap.home import Home
 from bootstrap.lawbook import LawBook
 from bootstrap.main_line import MainLine
 from bootstrap.settings import Settings
+from mcp_servers.cluster.kube_api import KubeApi
+from mcp_servers.gateway.cluster_services import ApiServices, ClusterServices, ServicesFile
 from mcp_servers.gateway.directory import Directory, Secrets, Sources
-from mcp_servers.gateway.discovery import Found, ServicesFile
+from mcp_servers.gateway.discovery import Found
 from mcp_servers.gateway.looking import Looker
 from mcp_servers.git.repository import Repository
 from mcp_servers.safe_http import SafeHttp
@@ -19,6 +21,8 @@ from mcp_servers.server_spec import ServerSpec
 from memory import ledger
 from memory.session import Database
 
+#: How long one look at a namespace's services may take.
+LOOK_SECONDS = 5.0
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,59}")
 
 
@@ -33,19 +37,31 @@ def server_catalogue(
     """Reads nothing yet: the first call that is made looks."""
 
     def admitted(spec: ServerSpec, found: Found, commit: str) -> None:
-        detail = {"where": found.where, "commit": commit, "kind": spec.kind, "definitions": dict(spec.admitted)}
+        detail = {
+            "where": found.where,
+            "address": found.url,
+            "commit": commit,
+            "kind": spec.kind,
+            "definitions": dict(spec.admitted),
+        }
         with database.begin() as session:
             ledger.append(session, ledger.Entry("kernel:gateway", "server.admit", spec.name, "admitted", now(), detail))
 
-    services = settings.mcp_services_file
     return Directory(
         MainLine(repository),
-        Sources(settings.mcp_servers, ServicesFile(services) if services else None),
+        Sources(settings.mcp_servers, _cluster_services(settings, now)),
         SafeHttp(lambda: law.law().access.own_networks),
         server_secrets(settings, home),
         home.path / "servers",
         admitted,
     )
+
+
+def _cluster_services(settings: Settings, now: Callable[[], datetime]) -> ClusterServices | None:
+    if (given := settings.kube) is not None:
+        return ApiServices(KubeApi(given.access, LOOK_SECONDS), given.namespaces, now)
+    file = settings.mcp_services_file
+    return ServicesFile(file) if file is not None else None
 
 
 def looker(home: Home, law: LawBook) -> Looker:

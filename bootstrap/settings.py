@@ -8,6 +8,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bootstrap.kube_settings import BadKubeSettings, KubeGiven, kube_of, variables
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 DEFAULT_PORT = 7070
 _SECRET = "ELF_SECRET_"  # noqa: S105 (a prefix, no secret)
@@ -62,6 +64,8 @@ class Settings:
     #: Tool servers that the environment names (ELF_MCP_SERVERS), and a file with the cluster's labelled services.
     mcp_servers: str = ""
     mcp_services_file: Path | None = None
+    #: The cluster whose API is asked for them instead.
+    kube: KubeGiven | None = None
     #: Secrets for tool servers: ELF_SECRET_<NAME>, by name. They are shown nowhere.
     server_secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
@@ -90,6 +94,7 @@ class Settings:
             "ELF_MCP_SERVERS": self.mcp_servers,
             "ELF_MCP_SERVICES_FILE": str(self.mcp_services_file or ""),
             **{f"{_SECRET}{name}": value for name, value in self.server_secrets.items()},
+            **variables(self.kube),
         }
         rest = {
             name: value
@@ -119,10 +124,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         github=_github(environ),
         mcp_servers=environ.get("ELF_MCP_SERVERS", ""),
         mcp_services_file=Path(file).expanduser() if (file := environ.get("ELF_MCP_SERVICES_FILE")) else None,
+        kube=_kube(environ),
         server_secrets={
             name.removeprefix(_SECRET): value for name, value in environ.items() if name.startswith(_SECRET) and value
         },
     )
+
+
+def _kube(environ: Mapping[str, str]) -> KubeGiven | None:
+    try:
+        return kube_of(environ)
+    except BadKubeSettings as error:
+        raise BadSettings(str(error)) from error
 
 
 def _github(environ: Mapping[str, str]) -> GitHubGiven:

@@ -289,6 +289,11 @@ def servers(out: Console, found: Any) -> None:
             out.print(f"    admitted, and not there now: {', '.join(one['missing'])}", markup=False)
         for name in one["missing_secrets"]:
             out.print(f"    the secret {name} is not set (ELF_SECRET_{name})", style="red", markup=False)
+        if (place := one.get("placed_by")) not in (None, one["where"]):
+            out.print(f"    at {one['address']} ({place})", markup=False)
+    for one in found["cluster"]:
+        said = one["problem"] or f"services with the label: {one['services']}"
+        out.print(f"the cluster, {one['where']}  {one['word']}  {said}", markup=False)
 
 
 def exported(out: Console, found: Any) -> None:

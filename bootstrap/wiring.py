@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 import anyio.to_thread
 import httpx
@@ -94,6 +95,7 @@ class Kernel:
     rebase: Rebase
     checks: BackgroundChecks
     gateway: Gateway
+    catalogue: Directory
     office: Office
     #: Speaks to teams as the kernel's own hand.
     door: Door
@@ -150,6 +152,7 @@ class _Assembly:
             rebase=Rebase(self.bot, self.desk, self.repository, self.database, self.factory, self.now),
             checks=self.checks,
             gateway=self.gateway,
+            catalogue=self.catalogue,
             office=self.office,
             door=self.door,
             client=self.client,
@@ -445,8 +448,10 @@ class _Assembly:
         serve_metrics(app, self.watchers.metrics, token, self.identity, self.now, open_=open_)
 
         @app.get("/health")
-        def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
-            return {"status": "ok"}
+        def health() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+            # Everybody on this machine reads this: a word for each place, and the reason at ./elf gateway servers.
+            cluster = {one.where: one.word for one in self.catalogue.cluster}
+            return {"status": "ok", **({"cluster": cluster} if cluster else {})}
 
         @app.get("/", response_class=PlainTextResponse)
         def welcome() -> str:  # pyright: ignore[reportUnusedFunction]

@@ -88,6 +88,7 @@ def throw_away_company(
         otel_endpoint=None,
         mcp_servers="",
         mcp_services_file=None,
+        kube=None,
         server_secrets={},
     )
     if first is not None:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from mcp_servers.gateway.app import Gateway
 from mcp_servers.gateway.directory import Directory
+from mcp_servers.gateway.discovery import MOST_SERVICES, Found, Listing
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.upstreams import Served
@@ -37,35 +38,46 @@ def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now:
 
 
 async def described(gateway: Gateway, directory: Directory) -> dict[str, Any]:
-    """`{servers: [...]}`: looks everywhere again, asks every server, hides nothing that was found."""
+    """`{servers: [...], cluster: [...]}`: looks everywhere again, asks every server, hides nothing that was found."""
     await directory.refresh()
     served = await gateway.upstreams.survey()
     shown = [_served(name, one, directory) for name, one in sorted(served.items())]
-    names = {one.terms.where for one in served.values()}
-    for found in directory.found:
-        if found.where in names or (found.spec is not None and found.spec.kind == "builtin"):
-            continue
-        admitted_elsewhere = found.url is not None and found.name in served and found.problem is None
-        shown.append(
-            {
-                "server": found.name,
-                "where": found.where,
-                "kind": found.spec.kind if found.spec else None,
-                "admitted": False,
-                "healthy": None,
-                "problem": found.problem or _why_not(admitted_elsewhere, found.spec is not None),
-                "tools": [],
-                "quarantined": [],
-                "missing": [],
-                "missing_secrets": [],
-            }
-        )
-    return {"servers": shown}
+    files = {one.terms.where for one in served.values()}
+    placing = [directory.placed_by(name) for name in served]
+    others = [one for one in directory.found if one.where not in files and one not in placing and not _builtin(one)]
+    shown += [_not_served(one) for one in others]
+    return {"servers": shown, "cluster": [_asked(one) for one in directory.cluster]}
 
 
-def _why_not(served_elsewhere: bool, has_spec: bool) -> str:
-    if served_elsewhere:
-        return "the server of this name is served as main says"
+def _builtin(found: Found) -> bool:
+    return found.spec is not None and found.spec.kind == "builtin"
+
+
+def _asked(listing: Listing) -> dict[str, Any]:
+    return {
+        "where": listing.where,
+        "services": min(len(listing.services), MOST_SERVICES),
+        "word": listing.word,
+        "problem": listing.problem,
+    }
+
+
+def _not_served(found: Found) -> dict[str, Any]:
+    return {
+        "server": found.name,
+        "where": found.where,
+        "kind": found.spec.kind if found.spec else None,
+        "admitted": False,
+        "healthy": None,
+        "problem": found.problem or _why_not(found.spec is not None),
+        "tools": [],
+        "quarantined": [],
+        "missing": [],
+        "missing_secrets": [],
+    }
+
+
+def _why_not(has_spec: bool) -> str:
     if has_spec:
         return "admitted, and no address known: name one in ELF_MCP_SERVERS or label a service in the cluster"
     return "not admitted: main has no mcp_servers/catalog entry of that name; propose it (git__propose_server)"
@@ -73,10 +85,12 @@ def _why_not(served_elsewhere: bool, has_spec: bool) -> str:
 
 def _served(name: str, one: Served, directory: Directory) -> dict[str, Any]:
     spec = next((it.spec for it in directory.found if it.spec is not None and it.where == one.terms.where), None)
-    compared = one.compared
+    compared, placed = one.compared, directory.placed_by(name)
     return {
         "server": name,
         "where": one.terms.where,
+        "address": placed.url if placed else None,
+        "placed_by": placed.where if placed else None,
         "kind": one.terms.kind,
         "owner": one.terms.owner,
         "admitted": True,

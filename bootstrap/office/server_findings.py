@@ -20,4 +20,5 @@ def findings(servers: Mapping[str, Any]) -> list[str]:
             f"the tool server {one['server']} has no secret {name}: set ELF_SECRET_{name}"
             for name in one["missing_secrets"]
         ]
+    found += [f"the cluster, {one['where']}: {one['problem']}" for one in servers["cluster"] if one["problem"]]
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,9 @@ from anyio import to_thread
 
 from mcp_servers.catalog_runtime.server import InternalServer
 from mcp_servers.gateway.admission import Terms
-from mcp_servers.gateway.discovery import ClusterServices, Found, in_cluster, in_environment, in_files
+from mcp_servers.gateway.claims import Settled, settle
+from mcp_servers.gateway.cluster_services import ClusterServices
+from mcp_servers.gateway.discovery import Found, Listing, in_cluster, in_environment, in_files
 from mcp_servers.gateway.http_server import HttpServer
 from mcp_servers.gateway.redaction import SHORTEST
 from mcp_servers.gateway.stdio_server import StdioServer
@@ -38,7 +40,7 @@ class Main(Protocol):
 
 #: The secret of that name; None if nobody set it. May read a file.
 Secrets = Callable[[str], str | None]
-#: Told of each admission: the spec's name and where it stands, at which commit.
+#: Told of each admission: the spec, where it stands and at which address it is served, at which commit.
 OnAdmitted = Callable[[ServerSpec, Found, str], None]
 
 
@@ -68,7 +70,8 @@ class Directory:
         self._served: dict[str, Served] = {}
         self._made_of: dict[str, tuple[ServerSpec, str | None]] = {}
         self._builtin: dict[str, Terms] = {}
-        self._found: Sequence[Found] = ()
+        self._settled = Settled((), {})
+        self._cluster: Sequence[Listing] = ()
         self._turn = anyio.Lock()
 
     async def served(self) -> Mapping[str, Served]:
@@ -87,12 +90,36 @@ class Directory:
     @property
     def found(self) -> Sequence[Found]:
         """Everything that was found, admitted or not, as of the last look."""
-        return self._found
+        return self._settled.found
+
+    @property
+    def cluster(self) -> Sequence[Listing]:
+        """What was asked of the cluster, as of the last look; empty if it is not asked."""
+        return self._cluster
+
+    def placed_by(self, name: str) -> Found | None:
+        """The find that gives the server of this name its address; None if it has none."""
+        return self._settled.placed.get(name)
 
     async def refresh(self) -> None:
         """Looks everywhere again, whether or not main moved: the environment's and the cluster's servers may have."""
+        if self._sources.cluster is not None:
+            await self._sources.cluster.look()
         async with self._turn:
             await self._read(self._main.commit())
+
+    async def follow(self) -> None:
+        """Asks the cluster again, and serves what it now says, unless nobody has asked for anything yet."""
+        cluster = self._sources.cluster
+        if cluster is None:
+            return
+        await cluster.look()
+        listings = await to_thread.run_sync(cluster.listings)
+        if self._commit is None:
+            self._cluster = listings
+        elif listings != self._cluster:
+            async with self._turn:
+                await self._read(self._main.commit())
 
     async def close(self) -> None:
         for one in self._served.values():
@@ -102,23 +129,23 @@ class Directory:
     async def _read(self, commit: str) -> None:
         files = await to_thread.run_sync(self._main.server_files, commit)
         cluster = self._sources.cluster
-        in_clusters = await to_thread.run_sync(in_cluster, cluster) if cluster else []
+        listings = await to_thread.run_sync(cluster.listings) if cluster else []
         at_main = in_files(files)
-        elsewhere = [*in_environment(self._sources.environment), *in_clusters]
+        settled = settle(at_main, in_environment(self._sources.environment), in_cluster(listings))
         self._builtin = {
             one.spec.name: Terms.of(one.spec, one.where) for one in at_main if one.spec and one.spec.kind == "builtin"
         }
-        await self._serve(commit, at_main, {one.name: one for one in reversed(elsewhere) if one.url})
-        self._found = [*at_main, *elsewhere]
+        await self._serve(commit, at_main, settled.placed)
+        self._settled, self._cluster = settled, listings
         self._commit = commit
 
-    async def _serve(self, commit: str, at_main: Sequence[Found], elsewhere: Mapping[str, Found]) -> None:
+    async def _serve(self, commit: str, at_main: Sequence[Found], placed: Mapping[str, Found]) -> None:
         wanted = {one.name: one for one in at_main if one.spec is not None and one.spec.kind != "builtin"}
         for name in [name for name in self._served if name not in wanted]:
             await self._drop(name)
         for name, found in wanted.items():
             assert found.spec is not None
-            address = found.url or (elsewhere[name].url if name in elsewhere else None)
+            address = placed[name].url if name in placed else None
             if self._made_of.get(name) == (found.spec, address):
                 continue
             await self._drop(name)
@@ -127,7 +154,7 @@ class Directory:
             self._served[name] = self._made(found.spec, found.where, address)
             self._made_of[name] = (found.spec, address)
             if self._on_admitted is not None:
-                await to_thread.run_sync(self._on_admitted, found.spec, found, commit)
+                await to_thread.run_sync(self._on_admitted, found.spec, replace(found, url=address), commit)
 
     async def _drop(self, name: str) -> None:
         self._made_of.pop(name, None)

@@ -1,6 +1,6 @@
 """Where tool servers are found: files at main, the environment, the cluster. Finding is not admitting: only main admits.
 
-Pure but for `ServicesFile`. What cannot be read is found with its problem, so that it can be seen.
+Pure. What cannot be read is found with its problem, so that it can be seen.
 """
 
 from __future__ import annotations
@@ -8,10 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, cast
-
-from pydantic_core import from_json
+from typing import Any, cast
 
 from mcp_servers.factories.server_files import BadSpec, load_server
 from mcp_servers.server_spec import WORD, ServerSpec, fixed_host
@@ -21,6 +18,12 @@ CATALOG = "mcp_servers/catalog"
 LABEL = "elf.automations/mcp-server"
 _FILE = re.compile(r"mcp_servers/(?:catalog/)?([a-z][a-z0-9_]*)/server\.yaml")
 _MAX_FILE = 256_000
+#: The path at that service, if it is not /mcp: the one annotation of ours.
+PATH = f"{LABEL}-path"
+#: So many services of one place are looked at.
+MOST_SERVICES = 100
+_DNS = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]{1,80}){0,8}/?")
 
 
 @dataclass(frozen=True)
@@ -34,26 +37,17 @@ class Found:
     problem: str | None = None
 
 
-class ClusterServices(Protocol):
-    """The cluster's services that carry the label, as Kubernetes describes them."""
+@dataclass(frozen=True)
+class Listing:
+    """The services that carry the label in one place of the cluster, as Kubernetes describes them, and how the last look went."""
 
-    def labelled(self) -> Sequence[Mapping[str, Any]]: ...
-
-
-class ServicesFile:
-    """The services in a file, as `kubectl get services -A -l elf.automations/mcp-server -o json` writes it; none if there is no file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def labelled(self) -> Sequence[Mapping[str, Any]]:
-        try:
-            text = self._path.read_bytes()
-        except FileNotFoundError:
-            return []
-        listed: Any = from_json(text)
-        items: Any = cast("dict[str, Any]", listed).get("items", []) if isinstance(listed, dict) else []
-        return [cast("dict[str, Any]", item) for item in cast("list[Any]", items) if isinstance(item, dict)]
+    #: For people: `namespace tools`, `ELF_MCP_SERVICES_FILE`.
+    where: str
+    services: Sequence[Mapping[str, Any]] = ()
+    #: Why the last look failed, what to do, and until when the services of the one before count.
+    problem: str | None = None
+    #: The problem in a word that names nothing of the cluster; `ok`.
+    word: str = "ok"
 
 
 def in_files(files: Mapping[str, bytes]) -> list[Found]:
@@ -70,13 +64,15 @@ def in_environment(text: str) -> list[Found]:
     return found
 
 
-def in_cluster(services: ClusterServices) -> list[Found]:
-    """The servers that the cluster names by label. A cluster that cannot be read is one find, with its problem."""
-    try:
-        listed = services.labelled()
-    except (OSError, ValueError) as error:
-        return [Found("cluster", "the cluster's services", problem=f"cannot be read ({type(error).__name__})")]
-    return [_service(one) for one in listed]
+def in_cluster(listings: Sequence[Listing]) -> list[Found]:
+    """The servers that the cluster names by label. One that is refused is found with the reason."""
+    found: list[Found] = []
+    for listing in listings:
+        found += [_service(one) for one in listing.services[:MOST_SERVICES]]
+        if len(listing.services) > MOST_SERVICES:
+            why = f"more than {MOST_SERVICES} services there carry the label; the others are not looked at"
+            found.append(Found("(more)", listing.where, problem=why))
+    return found
 
 
 def _in_file(path: str, data: bytes, folder: str) -> Found:
@@ -99,7 +95,7 @@ def _in_file(path: str, data: bytes, folder: str) -> Found:
 def _addressed(name: str, where: str, url: str) -> Found:
     if not re.fullmatch(WORD, name) or len(name) > 40:
         return Found(
-            name[:40] or "(no name)",
+            _shown(name)[:40] or "(no name)",
             where,
             problem="a name is lower-case letters, digits and underscores: weather=https://…",
         )
@@ -110,16 +106,46 @@ def _addressed(name: str, where: str, url: str) -> Found:
 
 
 def _service(service: Mapping[str, Any]) -> Found:
-    """http://name.namespace.svc:port/mcp of a Service; annotations may say another path."""
+    """http://name.namespace.svc:port/mcp of a Service. Whoever labelled it is nobody we know: each part of the address is checked."""
     meta, spec = _part(service, "metadata"), _part(service, "spec")
-    name = str(_part(meta, "labels").get(LABEL, ""))
-    place = f"service {str(meta.get('namespace'))[:63]}/{str(meta.get('name'))[:63]}"
+    name, namespace = str(meta.get("name")), str(meta.get("namespace"))
+    said, annotations = str(_part(meta, "labels").get(LABEL, "")), _part(meta, "annotations")
+    called, place = _shown(said) or "(no name)", f"service {_shown(namespace)}/{_shown(name)}"
+    path, port = annotations.get(PATH, "/mcp"), _port(spec)
+    if why := _unusable(name, namespace, spec, annotations):
+        return Found(called, place, problem=why)
+    if not isinstance(path, str) or not _PATH.fullmatch(path) or ".." in path:
+        return Found(called, place, problem=f"the annotation {PATH} is no path, such as /mcp")
+    if port is None:
+        return Found(called, place, problem="its first port is no TCP port from 1 to 65535")
+    return _addressed(said, place, f"http://{name}.{namespace}.svc:{port}{path}")
+
+
+def _unusable(name: str, namespace: str, spec: Mapping[str, Any], annotations: Mapping[str, Any]) -> str | None:
+    if not _DNS.fullmatch(name) or not _DNS.fullmatch(namespace):
+        return "its name and namespace are not those of a service"
+    if spec.get("type") == "ExternalName":
+        return "it is another name for a host outside (ExternalName); name that host in a server.yaml instead"
+    if more := sorted(key for key in annotations if key.startswith(LABEL) and key != PATH):
+        return (
+            f"the annotation {_shown(more[0])} is not one of ours; what a server is given (credentials, limits) stands in the "
+            "server.yaml that admits it"
+        )
+    return None
+
+
+def _port(spec: Mapping[str, Any]) -> int | None:
     ports: Any = spec.get("ports")
-    if not isinstance(ports, list) or not ports:
-        return Found(name[:40], place, problem="has no port")
-    port = cast("dict[str, Any]", ports[0]).get("port")
-    path = str(_part(meta, "annotations").get(f"{LABEL}-path", "/mcp"))
-    return _addressed(name, place, f"http://{meta.get('name')}.{meta.get('namespace')}.svc:{port}{path}")
+    first = cast("list[Any]", ports)[0] if isinstance(ports, list) and ports else None
+    port = cast("dict[str, Any]", first) if isinstance(first, dict) else {}
+    number = port.get("port")
+    usable = type(number) is int and 1 <= number <= 65_535 and port.get("protocol", "TCP") == "TCP"
+    return number if usable else None
+
+
+def _shown(text: str) -> str:
+    """What a stranger wrote, as far as it can be shown."""
+    return "".join(letter for letter in text[:63] if letter.isprintable())
 
 
 def _part(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -26,12 +26,24 @@ EVERYTHING = {
 }
 
 
+POD = {
+    "ELF_MCP_NAMESPACES": "tools",
+    "KUBERNETES_SERVICE_HOST": "10.96.0.1",
+    "KUBERNETES_SERVICE_PORT": "443",
+}
+OUTSIDE = {
+    "ELF_MCP_NAMESPACES": "elf-servers, tools",
+    "KUBECONFIG": "/tmp/config",
+    "ELF_KUBE_CONTEXT": "here",
+}
+
+
 @pytest.mark.rows("F64")
 @pytest.mark.parametrize(
-    "around", [{}, EVERYTHING, {"SUPABASE_DB_URL": "postgresql://real/company", "ELF_SECRET_OTHER": "o"}]
+    "around", [{}, EVERYTHING, POD, OUTSIDE, {"SUPABASE_DB_URL": "postgresql://real/company", "ELF_SECRET_OTHER": "o"}]
 )
 def test_settings_survive_the_way_through_an_environment_that_says_otherwise(around: dict[str, str]) -> None:
-    for environ in ({}, EVERYTHING):
+    for environ in ({}, EVERYTHING, POD, OUTSIDE):
         settings = read_settings(environ)
         assert read_settings(settings.environment(around)) == settings
 
@@ -50,6 +62,10 @@ def test_settings_survive_the_way_through_an_environment_that_says_otherwise(aro
         ("ELF_MODEL_PRICE", "1"),
         ("ELF_MODEL_PRICE", "-1,2"),
         ("ELF_MODEL_PRICE", "NaN,2"),
+        ("ELF_MCP_NAMESPACES", "tools"),
+        ("ELF_MCP_NAMESPACES", "Tools"),
+        ("ELF_MCP_NAMESPACES", "../../secrets"),
+        ("ELF_MCP_NAMESPACES", ",".join(f"n{number}" for number in range(21))),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_its_fix(name: str, value: str) -> None:
@@ -87,3 +103,14 @@ def test_what_github_is_given_is_read_and_handed_to_no_other_process() -> None:
 def test_a_github_setting_that_cannot_be_used_names_itself(name: str, value: str) -> None:
     with pytest.raises(BadSettings, match=name):
         read_settings({name: value})
+
+
+@pytest.mark.rows("F37", "F64")
+def test_a_cluster_is_asked_only_where_a_namespace_is_named_and_in_one_way() -> None:
+    assert read_settings({"KUBECONFIG": "/tmp/config", "KUBERNETES_SERVICE_HOST": "10.96.0.1"}).kube is None
+    given = read_settings({**POD, **OUTSIDE, "ELF_KUBECONFIG": "/tmp/own"}).kube
+    assert given is not None and given.namespaces == ("elf-servers", "tools")
+    assert (str(given.kubeconfig), given.context) == ("/tmp/own", "here")
+    for also in ({"ELF_MCP_SERVICES_FILE": "/tmp/services.json"}, {"ELF_KUBECONFIG": "/tmp/a:/tmp/b"}):
+        with pytest.raises(BadSettings, match="set one of them|one file"):
+            read_settings(POD | also)

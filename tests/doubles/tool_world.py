@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from mcp_servers.factories.server_files import dump_server
+from mcp_servers.gateway.cluster_services import ClusterServices
 from mcp_servers.gateway.directory import Directory, Sources
-from mcp_servers.gateway.discovery import ClusterServices
 from mcp_servers.safe_http import Resolve, SafeHttp
 from tests.doubles.serving import free_port, serving
 from tests.factories.server_specs import spec, wrapped

@@ -16,7 +16,8 @@ from mcp.types import CallToolResult, TextContent
 
 from mcp_servers.addresses import AddressRefused, check, check_all
 from mcp_servers.gateway.admission import Quarantined
-from mcp_servers.gateway.discovery import LABEL, ServicesFile, in_environment
+from mcp_servers.gateway.cluster_services import ServicesFile
+from mcp_servers.gateway.discovery import LABEL, in_environment
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.redaction import MARK, redact
 from mcp_servers.gateway.refusals import Refused
@@ -310,7 +311,10 @@ async def test_what_the_environment_and_the_cluster_name_is_seen_and_served_once
 
 
 def test_a_services_file_that_is_not_there_names_nobody_and_one_that_is_broken_says_so(tmp_path: Path) -> None:
-    assert ServicesFile(tmp_path / "none").labelled() == []
+    file = ServicesFile(tmp_path / "none")
+    assert [(it.services, it.word) for it in file.listings()] == [((), "no file")]
+    (tmp_path / "none").write_text("{")
+    assert [it.word for it in file.listings()] == ["unreadable"]
     assert [it.problem for it in in_environment("a=ftp://x")] != [None]
 
 
