@@ -88,7 +88,7 @@ def run(settings: Settings, progress: Progress) -> None:
                 _seed(settings, home, database)
         kernel = assemble(settings, home, database, _now)
         home.write_kernel({"pid": os.getpid(), "port": settings.port})
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory(traced=settings.otel_endpoint is not None)) as runner:
             runner.run(_serve(kernel, listener, progress))
 
 
@@ -182,8 +182,14 @@ async def _until(true: Callable[[], bool], seconds: float, otherwise: str) -> No
         await asyncio.sleep(0.01)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it can be had: it takes a quarter less CPU for a call. None: asyncio's own loop, which does the same."""
+def _loop_factory(*, traced: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it can be had: it takes a quarter less CPU for a call. None: asyncio's own loop, which does the same.
+
+    uvloop runs Python's at-fork hooks in every process it starts. The hook of the exporter of traces starts a thread there and
+    waits for it, for ever; the kernel waits for the process. asyncio starts processes without the hooks.
+    """
+    if traced:
+        return None
     try:
         import uvloop
     except ImportError:
