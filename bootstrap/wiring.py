@@ -34,6 +34,7 @@ from bootstrap.settings import Settings
 from bootstrap.watching import Watchers, create_monitor, create_watchers, serve_metrics
 from mcp_servers.checks.runs import FolderRuns
 from mcp_servers.checks.secret_scan import SecretScanner
+from mcp_servers.cluster.peers import End, team_at
 from mcp_servers.cluster.processes import LocalProcesses
 from mcp_servers.cluster.reconciler import Reconciler
 from mcp_servers.cluster.server import create_cluster_server
@@ -46,6 +47,7 @@ from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Caller, Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
+from mcp_servers.gateway.own_tokens import OwnTokens
 from mcp_servers.gateway.prices import Prices, Rate
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.server import create_gateway_server
@@ -460,7 +462,11 @@ class _Assembly:
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         turned_away = TurnedAway(self.database, self.now)
         limits = {"/forge/git/": _PUSH_LIMIT, "/github/": LARGEST}
-        return Guard(self.gateway.before(app), hosts, limits, refused=turned_away)
+        own = OwnTokens(self.gateway.before(app), self.gateway.door.claimed, self._team_at, refused=turned_away)
+        return Guard(own, hosts, limits, refused=turned_away)
+
+    def _team_at(self, end: End, likely: str | None) -> str | None:
+        return team_at(end, self.cluster.team_by_pid(), likely=likely)
 
 
 def _forge_identities(home: Home) -> list[Account_]:

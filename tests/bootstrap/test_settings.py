@@ -112,5 +112,5 @@ def test_a_cluster_is_asked_only_where_a_namespace_is_named_and_in_one_way() -> 
     assert given is not None and given.namespaces == ("elf-servers", "tools")
     assert (str(given.kubeconfig), given.context) == ("/tmp/own", "here")
     for also in ({"ELF_MCP_SERVICES_FILE": "/tmp/services.json"}, {"ELF_KUBECONFIG": "/tmp/a:/tmp/b"}):
-        with pytest.raises(BadSettings, match="set one of them|one file"):
+        with pytest.raises(BadSettings, match=r"set one of them|one file"):
             read_settings(POD | also)
