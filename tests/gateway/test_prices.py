@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Rate, Tokens, is_own_hardware
+from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Rate, Tokens
+from policies.providers import is_own_hardware
 
 SONNET = Link("anthropic", "claude-sonnet-4-5")
 
