@@ -40,7 +40,7 @@ def dialect_of(langchain: str) -> Dialect:
         from mcp_servers.gateway.anthropic_model import ANTHROPIC
 
         return ANTHROPIC
-    return _DIALECTS.get(langchain, _STANDARD)
+    return DIALECTS.get(langchain, _STANDARD)
 
 
 def schema_of(wanted: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -58,7 +58,12 @@ _STANDARD = Dialect()
 _OPENAIS_KIN = Dialect(
     formatted=lambda wanted: {"response_format": dict(wanted)}, passed_on=frozenset({"parallel_tool_calls"})
 )
-_DIALECTS: Mapping[str, Dialect] = {
+#: Built on LangChain's class for OpenAI. Its SDK would read an answer in a form by itself, and refuse tools that are not strict.
+_BY_OPENAIS_SDK = Dialect(
+    formatted=lambda wanted: {"extra_body": {"response_format": dict(wanted)}},
+    passed_on=frozenset({"parallel_tool_calls"}),
+)
+DIALECTS: Mapping[str, Dialect] = {
     # 0 means the SDK's own five there, 1 the first try alone.
     "google_genai": Dialect(once={"max_retries": 1}, formatted=_for_google),
     # Its client knows no retries.
@@ -67,8 +72,6 @@ _DIALECTS: Mapping[str, Dialect] = {
         most_tokens="num_predict",
         formatted=lambda wanted: {"format": schema_of(wanted) if wanted["type"] == "json_schema" else "json"},
     ),
-    **dict.fromkeys(
-        ("azure_openai", "deepseek", "fireworks", "groq", "mistralai", "openai", "openrouter", "together", "xai"),
-        _OPENAIS_KIN,
-    ),
+    **dict.fromkeys(("fireworks", "groq", "mistralai", "openrouter"), _OPENAIS_KIN),
+    **dict.fromkeys(("azure_openai", "deepseek", "openai", "together", "upstage", "xai"), _BY_OPENAIS_SDK),
 }

@@ -52,7 +52,8 @@ def failure(name: str, error: Exception, *, started: bool = False) -> ProviderFa
             return ProviderFailed(
                 f"{name} is failing; ask again later (it says so in its stream).", "outage", free=False
             )
-        return status_failure(name, status, f"{getattr(error, 'body', '')} {error}")
+        said = " ".join(f"{getattr(cause, 'body', '')} {cause}" for cause in causes)
+        return status_failure(name, status, said)
     if started or any(_of_a_connection(cause) for cause in causes):
         return ProviderFailed(f"The connection to {name} broke; ask again.", "broken", free=False)
     what = type(error).__name__
