@@ -93,12 +93,26 @@ class Models:
         links, skipped = self._configured(law.chains[after] if after else (), law)
         return Plan(name, after, _once((self._named(name, law), *links)), skipped, cheaper)
 
+    def check(self, name: str, prices: Prices) -> Link:
+        """The first link that the name means, if one of them has a price. Raises `Refused`: it is not configured, or has none."""
+        links = self.plan(name).links
+        refusals: list[Refused] = []
+        for link in links:
+            try:
+                prices.cost(link, _ONE_TOKEN)
+            except Refused as refused:
+                refusals.append(refused)
+        if len(refusals) == len(links):
+            raise refusals[0]
+        return links[0]
+
     def usable(self, name: str, prices: Prices) -> bool:
         """Whether the name means a model that is configured and has a price."""
         try:
-            return any(_priced(link, prices) for link in self.plan(name).links)
+            self.check(name, prices)
         except Refused:
             return False
+        return True
 
     def names(self) -> tuple[str, ...]:
         """What a person may choose from: `default`, rehearsal if that is what it means, and each configured model."""
@@ -204,11 +218,3 @@ def _link(here: Endpoint, model: str = "") -> Link:
 
 def _once(links: Iterable[Link]) -> tuple[Link, ...]:
     return tuple(dict.fromkeys(links))
-
-
-def _priced(link: Link, prices: Prices) -> bool:
-    try:
-        prices.cost(link, _ONE_TOKEN)
-    except Refused:
-        return False
-    return True

@@ -180,7 +180,7 @@ def test_an_answer_in_a_wanted_form_is_asked_for_as_the_class_can(
     street: Street, monkeypatch: pytest.MonkeyPatch, stream: bool, dialect: Dialect | None
 ) -> None:
     """By OpenAI's field where a class is known to take it; else as the one tool to call, which nobody outside sees."""
-    said = {"capability": "marketing", "clear": True}
+    said: dict[str, Any] = {"capability": "marketing", "clear": True}
     if dialect is None:
         street.mistral.script.append(Reply(text=json.dumps(said, separators=(",", ":"))))
     else:
@@ -291,7 +291,11 @@ async def test_a_class_that_cannot_be_kept_to_one_try_or_to_a_bound_is_not_used(
     monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
     kind = Headstrong if lacks == "max_retries" else FakeListChatModel
-    monkeypatch.setattr(langchain_provider, "chat_model_class", lambda _name: kind)
+
+    def found(_name: str) -> type[FakeListChatModel]:
+        return kind
+
+    monkeypatch.setattr(langchain_provider, "chat_model_class", found)
     monkeypatch.setattr(langchain_dialects, "DIALECTS", {"ibm": Dialect(once={})} if lacks == "max_tokens" else {})
     provider = LangChainProvider(Endpoint("big", "m", None, None, "ibm"), "m", "big/m", 20)
     with pytest.raises(ProviderFailed, match=f"has no setting {lacks}") as failed:
@@ -312,7 +316,7 @@ async def test_no_key_that_a_class_finds_by_itself_goes_to_an_address_of_the_law
         await one.close()
         assert provider.headers[0]["authorization"] == "Bearer none"
         # The hole, planted: the class is left to itself.
-        loose = init_chat_model("m", model_provider="mistralai", base_url=endpoint.url)
+        loose: Any = init_chat_model("m", model_provider="mistralai", base_url=endpoint.url)
         await loose.ainvoke("Hello")
         await loose.async_client.aclose()
         loose.client.close()
@@ -404,8 +408,8 @@ def test_counts_of_a_stream_add_up_and_a_whole_message_is_a_stream_too() -> None
         return {"input_tokens": given, "output_tokens": made, "total_tokens": given + made}
 
     read = Reading()
-    read.piece(AIMessageChunk("a", usage_metadata=used(5, 1)))
-    read.piece(AIMessageChunk("b", usage_metadata=used(0, 2), response_metadata={"stopReason": "MAX_TOKENS"}))
+    read.piece(AIMessageChunk(content="a", usage_metadata=used(5, 1)))
+    read.piece(AIMessageChunk(content="b", usage_metadata=used(0, 2), response_metadata={"stopReason": "MAX_TOKENS"}))
     last = read.last()
     assert last is not None and (last.tokens, last.finish_reason) == (Tokens(5, 3), "length")
     whole = AIMessage(

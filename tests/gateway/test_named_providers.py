@@ -247,7 +247,7 @@ def test_a_provider_that_cannot_be_meant_is_refused_with_the_law(named: dict[str
 
 def test_a_link_or_embedding_at_a_provider_that_nobody_named_is_refused_with_the_law() -> None:
     with pytest.raises(
-        ValidationError, match="chains.standard: there is no provider 'clud'; .* local, anthropic, openai, cloud"
+        ValidationError, match=r"chains.standard: there is no provider 'clud'; .* local, anthropic, openai, cloud"
     ):
         law({"cloud": {"url": "https://a.example.com", "model": "m"}}, ("clud/m",))
     with pytest.raises(ValidationError, match="embeddings: there is no provider 'clud'"):
@@ -303,10 +303,17 @@ def test_without_the_rule_for_addresses_a_key_would_leave_over_plain_http(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hole, planted: the stand-in plays a server elsewhere that is asked in plain text."""
-    monkeypatch.setattr(providers, "is_own_hardware", lambda _url: False)
+
+    def elsewhere(_url: str) -> bool:
+        return False
+
+    def nothing_wrong(_url: str) -> None:
+        return None
+
+    monkeypatch.setattr(providers, "is_own_hardware", elsewhere)
     with pytest.raises(ValidationError, match="https is needed"):
         street.law()
-    monkeypatch.setattr(providers, "wrong_address", lambda _url: None)
+    monkeypatch.setattr(providers, "wrong_address", nothing_wrong)
     street.office.world.models_law = street.law()
     assert street.post("cloud/big/one").status_code == 200
     assert street.cloud.headers[0]["authorization"] == "Bearer k-cloud", "in plain text"
@@ -338,9 +345,16 @@ def test_a_law_can_send_no_variable_but_the_one_that_is_made_from_the_provider_s
     assert sent("cloud") == "Bearer k-cloud"
     for name in ("stripe", "elf-model", "elf-github-gate-token", "model"):
         assert sent(name) == "Bearer none"
+
     # The hole, planted: any variable that looks like somebody's key.
-    monkeypatch.setattr(bootstrap_settings, "is_key_variable", lambda name: name.endswith("_API_KEY"))
-    monkeypatch.setattr(endpoints, "key_variable", lambda name: f"{name.upper().replace('-', '_')}_API_KEY")
+    def any_key(name: str) -> bool:
+        return name.endswith("_API_KEY")
+
+    def wide(name: str) -> str:
+        return f"{name.upper().replace('-', '_')}_API_KEY"
+
+    monkeypatch.setattr(bootstrap_settings, "is_key_variable", any_key)
+    monkeypatch.setattr(endpoints, "key_variable", wide)
     assert sent("stripe") == "Bearer k-stripe"
     assert sent("elf-model") == "Bearer k-local"
 
