@@ -426,6 +426,7 @@ class _Assembly:
             spending=self.spending,
             law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
             sandbox=lambda: self.checks.sandbox().said,
+            models_left_out=lambda: self.models.left_out(self.prices),
             approver=f"person:{next(iter(self.people))}",
         )
 

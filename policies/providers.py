@@ -8,13 +8,13 @@ kernel's environment, and the reviewer of the address sees which one it is.
 from __future__ import annotations
 
 import ipaddress
-from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from policies.facts import Frozen
+from policies.money import Usd
 
 #: Providers that the environment alone sets up.
 BUILT_IN = ("local", "anthropic", "openai")
@@ -25,16 +25,15 @@ ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:-[a-
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=80)]
 #: LangChain's own name of a provider, never the path of a class.
 LangChainName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-UsdPerMillion = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 _KEY, _KEY_END = "ELF_PROVIDER_", "_API_KEY"
 
 
 class ModelPrice(Frozen):
-    """US dollars for a million tokens, in and out."""
+    """US dollars for a million tokens, in and out, in the file; micro-dollars here."""
 
-    input: UsdPerMillion
-    output: UsdPerMillion
+    input: Usd
+    output: Usd
 
 
 class NamedProvider(Frozen):

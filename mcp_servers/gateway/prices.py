@@ -136,7 +136,9 @@ class Prices:
             # The law changed while the call was under way.
             raise PriceUnknown(link)
         if given := named.prices.get(link.model):
-            return _Basis("price from policies/models.yaml", Rate(given.input, given.output))
+            return _Basis(
+                "price from policies/models.yaml", Rate(Decimal(given.input) / MICRO, Decimal(given.output) / MICRO)
+            )
         if named.url is not None:
             return _at_address(named.url)
         known = named.langchain or ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from mcp_servers.gateway.refusals import Refused
 from memory.gateway_tables import UsageRow
 from policies import providers
 from policies.models import Economy, ModelsLaw
-from policies.providers import NamedProvider, key_variable, wrong_address
+from policies.providers import key_variable, wrong_address
 from tests.doubles.gateway import Office, office
 from tests.doubles.provider import Provider, Reply
 from tests.doubles.serving import serving
@@ -199,9 +198,6 @@ def test_a_price_is_given_by_model_listed_or_unknown_which_is_a_no() -> None:
     assert prices.cost(Link("mistral", "mistral-small-latest"), Tokens(1_000_000, 0)) > 0
     assert prices.cost(Link("desk", "m"), million) == 1_000_000, "what people wrote goes before own hardware"
     assert prices.basis(Link("gone", "m")) == "no longer known"
-    assert NamedProvider.model_validate({"url": "http://127.0.0.1/v1", "model": "m", "prices": PRICES}).prices[
-        "big/one"
-    ].output == Decimal("2")
 
 
 # ---------------------------------------------------------------- what the law may not say
@@ -226,11 +222,11 @@ def test_a_price_is_given_by_model_listed_or_unknown_which_is_a_no() -> None:
         ({"cloud": {"url": "https://a.example.com", "model": "m", "prices": {"m": {"input": 1}}}}, "output"),
         (
             {"cloud": {"url": "https://a.example.com", "model": "m", "prices": {"m": {"input": -1, "output": 1}}}},
-            "greater",
+            "between 0 and",
         ),
         (
             {"cloud": {"url": "https://a.example.com", "model": "m", "prices": {"m": {"input": "NaN", "output": 1}}}},
-            "finite",
+            "between 0 and",
         ),
         ({"cloud": {"langchain": "os.system", "model": "m"}}, "pattern"),
         (
