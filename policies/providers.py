@@ -8,6 +8,7 @@ kernel's environment, and the reviewer of the address sees which one it is.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -97,6 +98,7 @@ def wrong_address(url: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def is_own_hardware(url: str) -> bool:
     """Whether the address is loopback or private. A host name is not looked up, and only `localhost` counts."""
     host = urlsplit(url).hostname or ""

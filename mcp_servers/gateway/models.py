@@ -153,7 +153,8 @@ class Models:
         if name == LEXICAL.name:
             return LEXICAL
         link = self._named(name, law)
-        if self._endpoint(link).langchain is not None:
+        found = law.providers.get(link.provider)
+        if link.provider == "anthropic" or (found is not None and found.langchain):
             raise Refused(
                 "not_found",
                 f"{link.provider} makes no embeddings; use 'lexical', 'openai/…', 'local/…' or a provider that speaks OpenAI's wire.",
@@ -197,7 +198,9 @@ class Models:
         return Link(provider, model)
 
     def _endpoint(self, link: Link) -> Endpoint:
-        found = endpoint(link.provider, self.settings, self.law().providers)
+        # The law is not asked where it has nothing to say: this is on the way of every call.
+        named = {} if link.provider in BUILT_IN else self.law().providers
+        found = endpoint(link.provider, self.settings, named)
         if isinstance(found, Endpoint):
             return found
         why = found.why if found else "there is no such provider any more"

@@ -55,8 +55,8 @@ class Street:
         }
         return law(named, ("desk", "cloud"))
 
-    def post(self, model: str = "default", **headers: str) -> httpx.Response:
-        body = {"model": model, "messages": HELLO}
+    def post(self, model: str = "default", *, stream: bool = False, **headers: str) -> httpx.Response:
+        body = {"model": model, "messages": HELLO, "stream": stream}
         sent = self.office.headers("person") | headers
         return httpx.post(f"{self.office.url}/v1/chat/completions", json=body, headers=sent, timeout=30)
 
@@ -119,14 +119,18 @@ def test_the_law_may_move_a_provider_or_take_it_away_while_the_company_runs(stre
     assert gone.status_code == 404 and "There is no model" in gone.json()["error"]["message"]
 
 
-def test_a_provider_that_the_law_takes_away_between_two_tries_is_passed_over(street: Street) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_provider_that_the_law_takes_away_between_two_tries_is_passed_over(street: Street, stream: bool) -> None:
     models, whole = street.office.gateway.models, street.law()
     laws = [whole, law({"desk": whole.providers["desk"]}, ("desk",))]
     models.law = lambda: laws[0] if not street.desk.journal else laws[1]
     street.desk.default = Reply(status=503)
-    answer = street.post()
+    answer = street.post(stream=stream)
     assert answer.status_code == 502 and "no such provider any more" in answer.json()["error"]["message"]
     assert street.cloud.journal == []
+    assert street.rows() == [("desk/llama", "outage", 0), ("cloud/big/one", "unreachable", 0)], (
+        "no money is lost track of"
+    )
 
 
 @pytest.mark.rows("F43")
