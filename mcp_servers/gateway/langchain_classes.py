@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 
+#: Older ones fit the lock, but do not keep to the address and the one try that they are made with.
+_AT_LEAST = {"langchain-google-genai": ">=4.4"}
+
+
 @lru_cache(maxsize=64)
 def missing_class(name: str) -> str | None:
     """Why LangChain's class for that provider cannot be had, and what to do; None if it can. A new package is seen after a restart."""
@@ -23,9 +27,10 @@ def missing_class(name: str) -> str | None:
     package = known[name].partition(".")[0]
     if find_spec(package) is None:
         wheel = package.replace("_", "-")
+        wanted = f'"{wheel}{_AT_LEAST[wheel]}"' if wheel in _AT_LEAST else wheel
         return (
             f"the package {wheel} is not installed; install it with '.venv/bin/uv pip install --python .venv/bin/python "
-            f"-c requirements.lock {wheel}', then ./elf down and ./elf up"
+            f"-c requirements.lock {wanted}' (docs/models.md says what to do if that finds no solution), then ./elf down and ./elf up"
         )
     return None
 

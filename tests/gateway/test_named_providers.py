@@ -155,27 +155,27 @@ def test_what_a_named_provider_lacks_is_left_out_of_the_chain_and_said(street: S
     named = {
         "cloud": {"url": "https://models.example.com/v1", "model": "big"},
         "other": {"url": "https://other.example.com/v1", "model": "big"},
-        "gemini": {"langchain": "google_genai", "model": "gemini-2.5-flash"},
+        "solar": {"langchain": "upstage", "model": "solar-pro"},
         "typo": {"langchain": "mistrall", "model": "m", "needs_key": False},
         "desk": {"url": f"{street.urls[0]}/v1", "model": "llama"},
     }
-    settings = ModelSettings(provider_keys={CLOUD_KEY: "k", key_variable("gemini"): "k"})
-    street.office.world.models_law = law(named, ("other", "gemini", "typo", "desk"))
+    settings = ModelSettings(provider_keys={CLOUD_KEY: "k", key_variable("solar"): "k"})
+    street.office.world.models_law = law(named, ("other", "solar", "typo", "desk"))
     models = Models(settings, lambda _: {}, lambda: street.office.world.models_law)
     found = models.left_out(Prices(named=lambda: models.law().providers))
-    assert set(found) == {"cloud", "other", "gemini", "typo"}
+    assert set(found) == {"cloud", "other", "solar", "typo"}
     assert "models.yaml under providers.cloud.prices" in found["cloud"]
     assert found["other"] == "ELF_PROVIDER_OTHER_API_KEY is not set"
-    assert "uv pip install" in found["gemini"] and "langchain-google-genai" in found["gemini"]
+    assert "uv pip install" in found["solar"] and "langchain-upstage" in found["solar"]
     assert "LangChain knows no provider 'mistrall'; it knows anthropic" in found["typo"]
     assert street.post().headers["x-elf-model"] == "desk/llama"
     assert "is not set" in str(street.office.ledger("model.call")[0][4]["skipped"])
 
 
 def test_the_rehearsal_model_answers_for_no_provider_that_was_given_a_key() -> None:
-    without_package = law({"gemini": {"langchain": "google_genai", "model": "g"}}, ("gemini",))
-    given = ModelSettings(provider_keys={key_variable("gemini"): "k"})
-    with pytest.raises(Refused, match="langchain-google-genai is not installed"):
+    without_package = law({"solar": {"langchain": "upstage", "model": "s"}}, ("solar",))
+    given = ModelSettings(provider_keys={key_variable("solar"): "k"})
+    with pytest.raises(Refused, match="langchain-upstage is not installed"):
         _ = Models(given, lambda _: {}, lambda: without_package).default
     # Whoever gave no key at all rehearses, as with the providers that need no name.
     assert Models(ModelSettings(), lambda _: {}, lambda: without_package).default == Link("rehearsal", "rehearsal")
