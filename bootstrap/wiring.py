@@ -267,7 +267,11 @@ class _Assembly:
 
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:
-        return price_list(self.models, Prices(self.settings.model_base_url, _rate(self.settings)))
+        return price_list(self.models, self.prices)
+
+    @cached_property
+    def prices(self) -> Prices:
+        return Prices(self.settings.model_base_url, _rate(self.settings), lambda: self.law.law().models.providers)
 
     @cached_property
     def spending(self) -> Spending:
@@ -427,6 +431,7 @@ class _Assembly:
             spending=self.spending,
             law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
             sandbox=lambda: self.checks.sandbox().said,
+            models_left_out=lambda: self.models.left_out(self.prices),
             approver=f"person:{next(iter(self.people))}",
         )
 
@@ -482,6 +487,7 @@ def _model_settings(settings: Settings) -> ModelSettings:
         base_url_model=settings.model_name or "default",
         base_url_api_key=settings.model_api_key,
         price_per_million=_rate(settings),
+        provider_keys=settings.provider_keys,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,6 +63,8 @@ class Office:
     law_desk: LawDesk
     #: Where proposed code is run, for people; or why nowhere.
     sandbox: Callable[[], str]
+    #: Models that the law names and that cannot be used, each with why and what to do.
+    models_left_out: Callable[[], Mapping[str, str]] = dict
     #: In whose name the person at this machine approves and rejects.
     approver: str = PERSON
 
@@ -207,6 +209,7 @@ class Office:
         return {
             "teams": teams,
             "models": self.model_name(),
+            "models_left_out": dict(self.models_left_out()),
             "confinement": "; ".join(confinements) or "not known yet",
             "sandbox": self.sandbox(),
             "main": self.repository.resolve("refs/heads/main"),

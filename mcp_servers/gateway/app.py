@@ -116,7 +116,7 @@ class Gateway:
 def create_gateway(parts: GatewayParts) -> Gateway:
     """Builds the gateway and closes what an earlier one left open. Blocking; called once, before serving."""
     settings = parts.model_settings
-    prices = Prices(settings.base_url, settings.price_per_million)
+    prices = Prices(settings.base_url, settings.price_per_million, lambda: parts.models_law().providers)
     grants = Grants(parts.access, parts.models_of, parts.named_tools)
     allowance = Allowance(parts.budgets, parts.team_budget_usd)
     writer = Writer(parts.database)
@@ -133,7 +133,7 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     usable = models.usable(DEFAULT_MODEL, prices)
     # So does loading the SDK of the provider in use.
     if usable:
-        models.provider(models.default)
+        models.load(models.default)
     router = APIRouter()
     router.include_router(openai_router(door, models))
     upstreams = Upstreams(

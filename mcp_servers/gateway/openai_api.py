@@ -1,4 +1,4 @@
-"""OpenAI's wire: POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models. Errors in OpenAI's shape.
+"""OpenAI's wire: POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models (and one by its name). Errors in OpenAI's shape.
 
 Two headers say what a call is for: `X-Elf-Purpose` (a slug such as `member-work`) and `X-Elf-Run` (the task or correlation id).
 `X-Elf-Wait` says for how many seconds it may wait for its turn where it would else be refused for load or an open circuit.
@@ -29,7 +29,7 @@ from mcp_servers.gateway.event_response import EventResponse
 from mcp_servers.gateway.fast_lane import Endpoint
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Models, Plan
-from mcp_servers.gateway.prices import Tokens
+from mcp_servers.gateway.prices import Link, Tokens
 from mcp_servers.gateway.refusals import Refused, retry_after
 from mcp_servers.gateway.till import ChainRefused, ModelAsk
 from policies.models import ModelsLaw
@@ -63,9 +63,13 @@ def openai_router(door: Door, models: Models) -> APIRouter:
     async def list_models(request: Request) -> Response:
         return await _answered(door, lambda: _list(door, models, request))
 
+    async def one_model(request: Request) -> Response:
+        return await _answered(door, lambda: _one(door, models, request))
+
     # Plain routes: what they read is checked here, and nothing else is worth its time on every call.
     router.add_route("/v1/embeddings", embeddings, methods=["POST"])
     router.add_route("/v1/models", list_models, methods=["GET"])
+    router.add_route("/v1/models/{name:path}", one_model, methods=["GET"])
     return router
 
 
@@ -93,8 +97,23 @@ async def _list(door: Door, models: Models, request: Request) -> Response:
     caller = await door.identify(request.headers.get("authorization"))
     # In a worker thread: what a deployed spec says may come from the database.
     usable = await to_thread.run_sync(_usable, door, models, caller)
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": models.resolve(name).provider} for name in usable]
+    data = [_shown(name, models.resolve(name)) for name in usable]
     return JSONResponse({"object": "list", "data": data})
+
+
+async def _one(door: Door, models: Models, request: Request) -> Response:
+    """The model, or why this caller cannot use it."""
+    caller, name = await door.identify(request.headers.get("authorization")), str(request.path_params["name"])
+
+    def checked() -> Link:
+        door.grants.check_model(caller, name)
+        return models.check(name, door.prices)
+
+    return JSONResponse(_shown(name, await to_thread.run_sync(checked)))
+
+
+def _shown(name: str, link: Link) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": link.provider}
 
 
 def _usable(door: Door, models: Models, caller: Caller) -> list[str]:
