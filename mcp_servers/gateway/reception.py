@@ -5,9 +5,9 @@ A team that could talk here would speak with a person's voice: what it says woul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -83,9 +83,13 @@ class Reception:
 
     async def refuse(self, speaker: Speaker, where: str, refused: Refused) -> Refused:
         """Writes a known person's refusal down, and gives it back to be raised."""
-        detail = {"where": where, "token": speaker.token, "why": refused.message}
-        await self.door.record(PERSON, "person.talk", self.colleague().name, "refused", detail)
+        await self.note(speaker, where, "refused", {"why": refused.message})
         return refused
+
+    async def note(self, speaker: Speaker, where: str, outcome: str, detail: Mapping[str, Any]) -> None:
+        """A ledger row: a person's client talked, or wanted to."""
+        told = {"where": where, "token": speaker.token, **detail}
+        await self.door.record(PERSON, "person.talk", self.colleague().name, outcome, told)
 
     async def admit(self, speaker: Speaker, where: str, per_minute: int) -> None:
         """Takes a place in the client's minute. Raises `Refused` (rate_limited), written down; the operator has no limit."""
