@@ -52,7 +52,6 @@ from mcp_servers.gateway.identity import Caller, Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
 from mcp_servers.gateway.prices import Prices, Rate
-from mcp_servers.gateway.reception import Reception
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.server import create_gateway_server
 from mcp_servers.gateway.turned_away import TurnedAway
@@ -453,17 +452,12 @@ class _Assembly:
 
     @cached_property
     def talks(self) -> Talks:
-        rehearsal = lambda: self.models.default_name == "rehearsal"  # noqa: E731
-        return Talks(self.office.tell, self.database, (PERSON, CEO_TEAM), rehearsal, self.now)
+        between = (PERSON, CEO_TEAM)
+        return Talks(self.office.tell, self.database, between, self.office.rehearses, self.now)
 
     @cached_property
     def ceo_at_v1(self) -> CeoAtV1:
-        return CeoAtV1(self.talks, lambda: self.reception, self.database, self.now, lambda: secrets.token_hex(16))
-
-    @property
-    def reception(self) -> Reception:
-        assert self.gateway.reception is not None
-        return self.gateway.reception
+        return CeoAtV1(self.talks, self.database, self.now, lambda: secrets.token_hex(16))
 
     def _nudge(self) -> None:
         """GitHub says that something happened: fetch, and let the desk look, before their time."""
@@ -477,8 +471,9 @@ class _Assembly:
         app.include_router(self.gateway.router)
         app.mount("/api/gateway", gateway_api(self.gateway, self.catalogue, self.identity, self.now))
         app.mount("/api", office_api(self.office, self.identity, self.now, token_routes(self.token_desk)))
-        ceo = create_ceo_server(self.office, self.talks, current_client)
-        app.add_route(PATH, ceo_mcp_endpoint(ceo, self.reception), methods=["GET", "POST", "DELETE"])
+        if self.gateway.reception is not None:
+            tools = create_ceo_server(self.office, self.talks, current_client)
+            app.add_route(PATH, ceo_mcp_endpoint(tools, self.gateway.reception), methods=["GET", "POST", "DELETE"])
         if self.connection is None:
             app.mount("/forge", self.forge)
         else:

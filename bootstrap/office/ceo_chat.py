@@ -45,7 +45,6 @@ class CeoAtV1:
     """A `Colleague`. `new_id` gives fresh ids for completions."""
 
     talks: Talks
-    reception: Callable[[], Reception]
     database: Database
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -53,17 +52,16 @@ class CeoAtV1:
     ping_s: float = PING_S
     name: str = CEO
 
-    async def answer(self, speaker: Speaker, wanted: ChatRequest, request: Request) -> Response:
+    async def answer(self, at: Reception, speaker: Speaker, wanted: ChatRequest, request: Request) -> Response:
         """Raises `Refused`."""
-        reception = self.reception()
         try:
             message = read(wanted)
         except Refused as refused:
-            raise await reception.refuse(speaker, WHERE, refused) from refused
+            raise await at.refuse(speaker, WHERE, refused) from refused
         words = Words(f"v1.{speaker.token}.", key_of(message.model_dump(mode="json")), message)
 
         async def note(outcome: str, correlation_id: str) -> None:
-            await reception.note(speaker, WHERE, outcome, {"correlation_id": correlation_id})
+            await at.note(speaker, WHERE, outcome, {"correlation_id": correlation_id})
 
         again = request.headers.get(_RETRY, "0") != "0" or "idempotency-key" in request.headers
         talk = await self.talks.say(words, note, lost_answer=again)

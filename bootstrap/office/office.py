@@ -85,7 +85,7 @@ class Office:
         return {
             "answer": reply.text,
             "state": reply.state,
-            "rehearsal": self.model_name() == "rehearsal",
+            "rehearsal": self.rehearses(),
             "correlation_id": envelope.correlation_id,
             "evidence": evidence,
         }
@@ -106,9 +106,13 @@ class Office:
             "team": team,
             "answer": reply.text,
             "state": reply.state,
-            "rehearsal": self.model_name() == "rehearsal",
+            "rehearsal": self.rehearses(),
             "correlation_id": envelope.correlation_id,
         }
+
+    def rehearses(self) -> bool:
+        """Whether it is the rehearsal model that speaks."""
+        return self.model_name() == "rehearsal"
 
     def _evidence(self, reply: Reply) -> list[dict[str, Any]]:
         """For each thing the CEO's team did: what the company's own records say of it now."""

@@ -33,7 +33,7 @@ async def answered_by_colleague(reception: Reception, request: Request) -> Respo
         wanted = _wanted(await request.body(), colleague.name)
     except Refused as refused:
         raise await reception.refuse(speaker, _WHERE, refused) from refused
-    return await colleague.answer(speaker, wanted, request)
+    return await colleague.answer(reception, speaker, wanted, request)
 
 
 def listed(reception: Reception) -> dict[str, Any]:

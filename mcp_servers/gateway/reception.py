@@ -40,8 +40,8 @@ class Colleague(Protocol):
         """The name of the model."""
         ...
 
-    async def answer(self, speaker: Speaker, wanted: ChatRequest, request: Request) -> Response:
-        """The answer on OpenAI's wire. Raises `Refused` before it has begun."""
+    async def answer(self, at: Reception, speaker: Speaker, wanted: ChatRequest, request: Request) -> Response:
+        """The answer on OpenAI's wire; what passes or does not is written down `at` the reception. Raises `Refused`."""
         ...
 
 
