@@ -182,7 +182,7 @@ class Talks:
             if not found:
                 return None
             sent, answer = found[0].sent, found[0].answer
-            led_on = messages.latest(session, self._between[1], correlation=sent.correlation_id)
+            led_on = messages.latest(session, correlation=sent.correlation_id)
         state, at = (answer.state, answer.at) if answer else (None, None)
         return Earlier(sent.correlation_id, at, state, any(one.sent.hop > 1 for one in led_on))
 
