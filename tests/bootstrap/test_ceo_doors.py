@@ -54,7 +54,8 @@ def user(text: Any) -> Turn:
 
 
 def asked(client: openai.OpenAI, *turns: Turn, **more: Any) -> Any:
-    return client.chat.completions.create(model="ceo", messages=list(turns), **more)  # pyright: ignore[reportCallIssue, reportArgumentType, reportUnknownVariableType] - plain turns
+    create: Any = client.chat.completions.create
+    return create(model="ceo", messages=list(turns), **more)
 
 
 def spent(company: Reached, run: str, outcome: str = "ok") -> None:

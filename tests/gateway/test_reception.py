@@ -15,7 +15,7 @@ import pytest
 
 from mcp_servers.gateway import client_tokens, identity
 from mcp_servers.gateway.client_tokens import PREFIX, ClientTokens
-from mcp_servers.gateway.identity import PERSON, REFUSAL
+from mcp_servers.gateway.identity import PERSON, REFUSAL, Caller
 from mcp_servers.gateway.reception import SAYS_PER_MINUTE, Reception, Speaker
 from mcp_servers.gateway.refusals import Refused
 from memory import client_tokens as kept
@@ -42,6 +42,11 @@ def post(company: Reached, path: str, body: Any, token: str) -> httpx.Response:
     return httpx.post(f"{company.office.url}{path}", content=content, headers=headers)
 
 
+def asked(client: openai.OpenAI, body: dict[str, Any]) -> Any:
+    create: Any = client.chat.completions.create
+    return create(**body)
+
+
 def forged(**changes: Any) -> str:
     """A token by the kernel's own key with other claims than it would sign."""
     now = int(START.timestamp())
@@ -53,14 +58,14 @@ def forged(**changes: Any) -> str:
 def test_a_clients_token_talks_with_the_ceo_and_the_list_of_models_has_nobody_else(company: Reached) -> None:
     with openai.OpenAI(base_url=company.v1, api_key=company.token()) as client:
         assert [model.id for model in client.models.list()] == ["ceo"]
-        answer = client.chat.completions.create(**HELLO)
+        answer = asked(client, HELLO)
         assert "All is well." in str(answer.choices[0].message.content)
         with pytest.raises(openai.PermissionDeniedError, match="ask for the model ceo"):
-            client.chat.completions.create(**HELLO | {"model": "default"})
+            asked(client, HELLO | {"model": "default"})
     with openai.OpenAI(base_url=company.v1, api_key=OPERATOR) as client:
         assert [model.id for model in client.models.list()][-1] == "ceo"
-        assert client.chat.completions.create(**HELLO).choices
-        assert client.chat.completions.create(**HELLO | {"model": "default"}).model == "rehearsal"
+        assert asked(client, HELLO).choices
+        assert asked(client, HELLO | {"model": "default"}).model == "rehearsal"
     rows = [(row[0], row[3], row[4]["where"]) for row in company.office.ledger("person.talk")]
     assert rows == [(PERSON.address, outcome, "/v1") for outcome in ("allowed", "refused", "allowed")]
 
@@ -96,6 +101,14 @@ def test_a_team_may_not_talk_with_the_ceo_as_a_person_whatever_its_rank_and_the_
     monkeypatch.setattr(Reception, "speaker", everybody)
     assert post(company, "/v1/chat/completions", HELLO, teams["marketing-team/editor"]).status_code == 200
     assert len(company.ceo.told) == 1, "without the reception's look a team speaks with a person's voice"
+
+
+def everything(_id: str) -> bool:
+    return True
+
+
+def anybody_is_the_person(_claims: Any, _now: Any) -> Caller:
+    return PERSON
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -147,7 +160,7 @@ def test_a_revoked_token_ends_at_once_and_with_a_check_that_does_not_look_it_wou
     rows = [(row[0], row[1], row[2]) for row in company.office.ledger() if row[1].startswith("token.")]
     assert rows.count(("person:owner", "token.revoke", f"token:{id_}")) == 1
     assert token.removeprefix(PREFIX) not in json.dumps(company.office.ledger())
-    monkeypatch.setattr(company.tokens, "_is_open", lambda _: True)
+    monkeypatch.setattr(company.tokens, "_is_open", everything)
     assert post(company, "/ceo/mcp", LIST, token).status_code == 200
 
 
@@ -168,7 +181,7 @@ def test_a_clients_token_opens_no_other_door_and_without_its_audience_it_would_b
     monkeypatch.setattr(client_tokens, "AUDIENCE", identity.AUDIENCE)
     careless = ClientTokens(KEY, lambda _: True).issue("0123456789abcdef", now=START, lifetime=timedelta(days=1))
     monkeypatch.setattr(identity, "_CLAIMS", ["sub", "aud", "role", "iat", "exp"])
-    monkeypatch.setattr(identity, "_caller", lambda _claims, _now: PERSON)
+    monkeypatch.setattr(identity, "_caller", anybody_is_the_person)
     assert post(company, "/mcp", LIST, careless.removeprefix(PREFIX)).status_code == 200
 
 
