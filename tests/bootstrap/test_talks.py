@@ -105,6 +105,21 @@ async def test_a_wish_that_led_to_something_is_answered_again_also_after_a_resta
     assert [one for one, _ in desk.ceo.told] == ["v1.t.k1.1", "v1.t.k1.2"]
 
 
+@pytest.mark.rows("L5")
+async def test_without_a_look_at_what_was_said_before_the_same_wish_would_be_wished_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.ceo.wish, numbers = True, iter(range(9))
+
+    def careless(words: Words, *_: object, **__: object) -> tuple[str, str]:
+        return "say", f"{words.conversation}{words.key}.{next(numbers)}"
+
+    monkeypatch.setattr("bootstrap.office.talks.next_step", careless)
+    await desk.say()
+    await desk.say()
+    assert len({one for one, _ in desk.ceo.told}) == 2
+
+
 async def test_a_question_is_asked_anew(desk: Desk) -> None:
     await desk.say()
     desk.ceo.answer = "A team is ill."
