@@ -20,6 +20,7 @@ from bootstrap.client import Company, CompanyError
 from bootstrap.github_cli import github_app
 from bootstrap.home import Home, HomeUnusable
 from bootstrap.settings import BadSettings, Settings, read_settings
+from bootstrap.token_cli import token_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,7 @@ app.add_typer(gateway_app, name="gateway")
 app.add_typer(factory_app, name="factory")
 app.add_typer(policy_app, name="policy")
 app.add_typer(github_app, name="github")
+app.add_typer(token_app, name="token")
 
 # Soft wrap: the terminal breaks lines, so that what is copied from it is whole.
 # Into a pipe or a file, tables are as wide as what is in them.

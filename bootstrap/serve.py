@@ -27,6 +27,7 @@ from bootstrap.seed import BadCheckout, files_of
 from bootstrap.settings import BadSettings, Settings, read_settings
 from bootstrap.wiring import Kernel, assemble
 from mcp_servers.cluster.port import ClusterError
+from mcp_servers.gateway.client_tokens import PREFIX
 from mcp_servers.git.changes import ChangesError
 from mcp_servers.git.forge import ProtectionMissing, SeedRefused, seed
 from mcp_servers.git.mirror import Mirror
@@ -73,6 +74,11 @@ def main() -> int:
 
 def run(settings: Settings, progress: Progress) -> None:
     """Serves until SIGTERM or SIGINT."""
+    if (settings.openai_api_key or "").startswith(PREFIX):
+        raise BadSettings(
+            "OPENAI_API_KEY holds a token of ./elf token, which is for clients of the company and no provider's key; "
+            "unset it (and OPENAI_BASE_URL) in this shell, and start again"
+        )
     home = Home(settings.home)
     with progress.step("home"):
         home.prepare()

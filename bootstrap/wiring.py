@@ -20,12 +20,17 @@ from bootstrap.home import Home
 from bootstrap.known_secrets import known_secrets
 from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
+from bootstrap.office.ceo_chat import CeoAtV1
+from bootstrap.office.ceo_mcp import PATH, ceo_mcp_endpoint, current_client
+from bootstrap.office.ceo_tools import create_ceo_server
 from bootstrap.office.describe import Teams
 from bootstrap.office.gateway_api import gateway_api
 from bootstrap.office.github_hook import Waker, github_hook
 from bootstrap.office.law_desk import LawDesk
-from bootstrap.office.office import Office
+from bootstrap.office.office import CEO_TEAM, PERSON, Office
 from bootstrap.office.spending import Spending
+from bootstrap.office.talks import Talks
+from bootstrap.office.token_desk import TokenDesk, token_routes
 from bootstrap.office.welcome import WELCOME
 from bootstrap.places import HOOK_KEY, Connection, account_of, connection_of, mirror_path, repository_path
 from bootstrap.price_list import candidates, in_micro, price_list
@@ -42,6 +47,7 @@ from mcp_servers.factories.forecast import Price
 from mcp_servers.factories.server import create_factory_server
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
+from mcp_servers.gateway.client_tokens import ClientTokens
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Caller, Identity, operator_token_hash
@@ -56,7 +62,8 @@ from mcp_servers.gateway.upstreams import InProcessServer, current_caller
 from mcp_servers.git.changes import Changes
 from mcp_servers.git.checking import BackgroundChecks
 from mcp_servers.git.factory import TeamFactory
-from mcp_servers.git.forge import GATE, PERSON, PROPOSER, create_forge, token_sha256
+from mcp_servers.git.forge import GATE, PROPOSER, create_forge, token_sha256
+from mcp_servers.git.forge import PERSON as PERSON_
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.github_webhook import LARGEST
@@ -71,7 +78,7 @@ from mcp_servers.git.server import create_git_server
 from mcp_servers.monitor.monitor import Monitor
 from mcp_servers.registry.server import create_registry_server
 from mcp_servers.sandbox.choice import choose
-from memory import deployments
+from memory import client_tokens, deployments
 from memory.session import Database
 from memory.tables import IncidentRow
 from teams.messages import ChangeEvent, Envelope, Incident
@@ -99,6 +106,8 @@ class Kernel:
     gateway: Gateway
     catalogue: Directory
     office: Office
+    #: What people's own clients say to the CEO.
+    talks: Talks
     #: Speaks to teams as the kernel's own hand.
     door: Door
     client: httpx.AsyncClient
@@ -119,6 +128,7 @@ class Kernel:
 
     async def close(self) -> None:
         """Ends every team and every connection."""
+        await self.talks.close()
         await self.cluster.close()
         await self.office.person.aclose()
         await self.door.aclose()
@@ -156,6 +166,7 @@ class _Assembly:
             gateway=self.gateway,
             catalogue=self.catalogue,
             office=self.office,
+            talks=self.talks,
             door=self.door,
             client=self.client,
             places=self.places,
@@ -380,6 +391,8 @@ class _Assembly:
                 queue=self.watchers.queue,
                 catalogue=self.catalogue,
                 named_tools=self._named_tools,
+                client_tokens=self.client_tokens,
+                colleague=lambda: self.ceo_at_v1,
             )
         )
 
@@ -435,6 +448,27 @@ class _Assembly:
             approver=f"person:{next(iter(self.people))}",
         )
 
+    # --- where people's own clients come in ---
+
+    @cached_property
+    def client_tokens(self) -> ClientTokens:
+        return ClientTokens(self.home.key("gateway").encode(), lambda id_: client_tokens.is_open(self.database, id_))
+
+    @cached_property
+    def token_desk(self) -> TokenDesk:
+        return TokenDesk(
+            self.database, self.client_tokens, PERSON, self.settings.address, lambda: secrets.token_hex(4), self.now
+        )
+
+    @cached_property
+    def talks(self) -> Talks:
+        between = (PERSON, CEO_TEAM)
+        return Talks(self.office.tell, self.database, between, self.office.rehearses, self.now)
+
+    @cached_property
+    def ceo_at_v1(self) -> CeoAtV1:
+        return CeoAtV1(self.talks, self.database, self.now, lambda: secrets.token_hex(16))
+
     def _nudge(self) -> None:
         """GitHub says that something happened: fetch, and let the desk look, before their time."""
         if self.mirror is not None:
@@ -446,7 +480,10 @@ class _Assembly:
         app = FastAPI(title="ElfAutomations", docs_url=None, redoc_url=None, openapi_url=None)
         app.include_router(self.gateway.router)
         app.mount("/api/gateway", gateway_api(self.gateway, self.catalogue, self.identity, self.now))
-        app.mount("/api", office_api(self.office, self.identity, self.now))
+        app.mount("/api", office_api(self.office, self.identity, self.now, token_routes(self.token_desk)))
+        if self.gateway.reception is not None:
+            tools = create_ceo_server(self.office, self.talks, current_client)
+            app.add_route(PATH, ceo_mcp_endpoint(tools, self.gateway.reception), methods=["GET", "POST", "DELETE"])
         if self.connection is None:
             app.mount("/forge", self.forge)
         else:
@@ -475,7 +512,7 @@ class _Assembly:
 
 
 def _forge_identities(home: Home) -> list[Account_]:
-    rights = {"elf-devops": PROPOSER, "elf-gate": GATE, "owner": PERSON}
+    rights = {"elf-devops": PROPOSER, "elf-gate": GATE, "owner": PERSON_}
     return [Account_(login, token_sha256(home.key(f"forge-{login}")), may) for login, may in rights.items()]
 
 

@@ -74,8 +74,8 @@ class Reject(_Body):
     why: Text
 
 
-def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
-    """The app to mount at /api. Errors are `{"error": sentence}`."""
+def office_api(office: Office, identity: Identity, now: Callable[[], datetime], *more: APIRouter) -> FastAPI:
+    """The app to mount at /api, with `more` pages behind the same token. Errors are `{"error": sentence}`."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     def person(request: Request) -> None:
@@ -162,6 +162,8 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
     def audit(lines: Annotated[int, Query(ge=1, le=1000)] = 40) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.audit(lines)
 
+    for pages in more:
+        router.include_router(pages)
     app.include_router(router)
     _answer_errors(app)
     return app

@@ -1,4 +1,4 @@
-"""A member's token is good in its own team's process alone. What another team got hold of is no token there.
+"""In a team's process only that team's own tokens are good. What it got hold of besides is no token there.
 
 Teams may not read each other's memory; this is for a token that got out some other way: written into an answer, a file, a log.
 """
@@ -33,9 +33,9 @@ class OwnTokens:
     """Pure ASGI middleware for the whole app.
 
     `team_at` says which team's process holds the client's end of a connection (None: no team's), likeliest team first; it may
-    block. `claimed` is whose the token says it is, by its signature (None: no good token). A token of one team from another
-    team's process, and a person's or the kernel's from any team's, is taken off the request: whoever asks for it next refuses
-    in its own words, which are those for every bad token. `refused` is told.
+    block. `claimed` is whose the token says it is, by its signature; None for what is no member's, person's or kernel's token.
+    Another team's token, a person's, the forge's: in a team's process it is taken off the request, and whoever asks for it next
+    refuses in its own words, which are those for every bad token. `refused` is told.
     """
 
     def __init__(
@@ -66,12 +66,11 @@ class OwnTokens:
 
     async def _asked(self, client: End, shown: bytes) -> Seat:
         caller = self._claimed(shown.decode("latin-1"))
-        stolen = False
-        if caller is not None:
-            own = caller.team if caller.kind == "member" else None
-            there = await to_thread.run_sync(self._team_at, client, own)
-            if stolen := there is not None and there != own:
-                await self._refused(f"A token of {caller.address} was used by a process of the team {there}.")
+        own = caller.team if caller is not None and caller.kind == "member" else None
+        there = await to_thread.run_sync(self._team_at, client, own)
+        if stolen := there is not None and there != own:
+            whose = "nobody known" if caller is None else caller.address
+            await self._refused(f"A token of {whose} was used by a process of the team {there}.")
         if len(self._seats) >= REMEMBERED:
             self._seats.clear()
         self._seats[client] = seat = Seat(client, shown, stolen)
