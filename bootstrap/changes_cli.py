@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
@@ -36,9 +37,10 @@ def approve(
     why: Annotated[str, typer.Option(help="A reason, where the law wants one.")] = "",
     as_json: terminal.Json = False,
 ) -> None:
-    """Approve a change. It is merged if the law then allows it."""
+    """Approve a change. It is merged if the law then allows it. Exits 1 if more than waiting is left to do."""
     found = terminal.company().post(f"/changes/{number}/approve", {"head": head, "why": why})
     terminal.show(found, as_json, pages.decided)
+    sys.exit(_status(found))
 
 
 @changes_app.command()
@@ -70,3 +72,9 @@ def override(
         f"/changes/{number}/override", {"head": head, "why": terminal.whole(why), "hours": hours}
     )
     terminal.show(found, as_json, pages.decided)
+    sys.exit(_status(found))
+
+
+def _status(found: dict[str, Any]) -> int:
+    """0 where it is merged, or will be without anybody doing anything more."""
+    return 0 if found["merged"] or found["by_itself"] else 1

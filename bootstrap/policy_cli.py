@@ -11,19 +11,26 @@ import typer
 
 from bootstrap import show as pages
 from bootstrap import terminal
+from bootstrap.home import Home
 
 policy_app = typer.Typer(no_args_is_help=True, help="The law: files that people edit.")
 
 
 @policy_app.command("check")
 def policy_check(
-    folder: Annotated[Path | None, typer.Option(help="The policies to check; this checkout's, if not given.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder of policy files, or a checkout; the company's main, if not given.", metavar="[DIR]"
+        ),
+    ] = None,
     as_json: terminal.Json = False,
 ) -> None:
-    """Check policy files before you propose them: are they well-formed, and what do they say?"""
+    """Check the law in force, or policy files before you propose them: are they well-formed, and what do they say?"""
     from bootstrap.policy import check_policies
 
-    found = check_policies(folder or terminal.settings().checkout / "policies")
+    settings = terminal.settings()
+    found = check_policies(folder, settings.checkout, Home(settings.home))
     terminal.show(found, as_json, pages.policy)
     sys.exit(0 if found["ok"] else 1)
 
