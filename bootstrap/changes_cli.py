@@ -1,8 +1,9 @@
-"""Changes to the company: `./elf changes`, `show`, `approve`, `reject`, `override`."""
+"""Changes to the company: `./elf changes`, `show`, `propose`, `main`, `approve`, `reject`, `override`."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,51 @@ def changes(
 def show(number: int, as_json: terminal.Json = False) -> None:
     """One change: what it does, and the verdict with its reasons."""
     terminal.show(terminal.company().get(f"/changes/{number}"), as_json, pages.change)
+
+
+@changes_app.command()
+def propose(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files and folders of a checkout, or a team.yaml or server.yaml from anywhere.", metavar="[PATH]..."
+        ),
+    ] = None,
+    title: Annotated[str, typer.Option(help="What the change does, in a line.")] = "",
+    why: Annotated[str, typer.Option(help="Why, for whoever decides.")] = "",
+    retire: Annotated[str, typer.Option(metavar="TEAM", help="Take this team out of the company.")] = "",
+    change: Annotated[int | None, typer.Option(metavar="N", help="A new version of your open change N.")] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Your files in place of main's, not only what you changed in them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show it, and what the gate would say; propose nothing.")
+    ] = False,
+    patch: Annotated[Path | None, typer.Option(help="Write it to this file, for git am; propose nothing.")] = None,
+    as_json: terminal.Json = False,
+) -> None:
+    """Propose what you changed as a pull request of your own: law, a team, a tool server, anything."""
+    from bootstrap.proposing import Wish, propose_files
+    from bootstrap.show_proposal import page
+
+    wish = Wish(tuple(paths or ()), terminal.whole(title), terminal.whole(why), terminal.whole(retire), change, whole)
+    terminal.show(propose_files(terminal.company(), wish, dry_run=dry_run, patch=patch), as_json, page)
+
+
+@changes_app.command("main")
+def main_(
+    path: Annotated[str, typer.Argument(help="A file, to print it; or a folder. All files, if not given.")] = "",
+    as_json: terminal.Json = False,
+) -> None:
+    """Print a file as it stands in the company's main, to begin a change from; or list what is there."""
+    from bootstrap.proposing import main_file, main_files
+
+    company = terminal.company()
+    listed = main_files(company, terminal.whole(path))
+    if path and not listed:
+        sys.stdout.buffer.write(main_file(company, path))
+    else:
+        terminal.show(listed, as_json, pages.paths)
 
 
 @changes_app.command()

@@ -16,6 +16,7 @@ from bootstrap.office.correspondence import correspondence
 from bootstrap.office.describe import Teams
 from bootstrap.office.figures import company_figures
 from bootstrap.office.law_desk import LawDesk, lasting
+from bootstrap.office.proposals import ProposalDesk
 from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
@@ -61,6 +62,7 @@ class Office:
     health: Callable[[], dict[str, Any]]
     spending: Spending
     law_desk: LawDesk
+    proposals: ProposalDesk
     #: Where proposed code is run, for people; or why nowhere.
     sandbox: Callable[[], str]
     #: In whose name the person at this machine approves and rejects.
