@@ -65,4 +65,4 @@ def main_files(company: Company, folder: str) -> list[str]:
 
 def main_file(company: Company, path: str) -> bytes:
     """A file as it stands in main. Raises `CompanyError`."""
-    return base64.b64decode(company.get("/main/file", path=path)["data"])
+    return base64.b64decode(company.get("/main/file", name=path)["data"])

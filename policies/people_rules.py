@@ -116,7 +116,7 @@ def _way_out(case: Case) -> str:
     """A company of one person has one way: that person's override."""
     law, people = case.law.overrides, case.law.changes.people
     if Liftable.OWN_APPROVAL in law.liftable and len(people) == 1 and law.names(people[0]) and case.by_person:
-        return f'{people[0]} may override that: ./elf override {case.facts.number} --why "..."'
+        return f'{people[0]} may override that: ./elf override {case.facts.number or "N"} --why "..."'
     return "a second person has to be added there"
 
 

@@ -17,7 +17,7 @@ from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.git.carried import Brought
 from mcp_servers.git.changes import ChangesError, UnknownChange
-from mcp_servers.git.hand_proposer import Asked
+from mcp_servers.git.hand_look import Asked
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.proposer import Refusal
 from memory.session import Unwritable
@@ -152,8 +152,8 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
         return office.proposals.listing()
 
     @router.get("/main/file")
-    def main_file(path: Annotated[str, Query(max_length=250)]) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return office.proposals.file(path)
+    def main_file(name: Annotated[str, Query(max_length=250)]) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.proposals.file(name)
 
     @router.post("/policy/simulate")
     def simulate(body: Simulate) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

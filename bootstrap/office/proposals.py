@@ -8,7 +8,8 @@ from typing import Any
 
 from mcp_servers.git import facts as reading
 from mcp_servers.git.changes import Change
-from mcp_servers.git.hand_proposer import Asked, HandProposer, Look, refuse
+from mcp_servers.git.hand_look import Asked, Look, refuse
+from mcp_servers.git.hand_proposer import HandProposer
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
@@ -44,12 +45,13 @@ class ProposalDesk:
     def propose(self, asked: Asked) -> dict[str, Any]:
         """The pull request, as it stands after this call. Raises `Refusal`, `ChangesError`."""
         look, done = self.proposer.propose(asked)
-        change = describe(self.proposer.change(done.change.number), self.database)
+        now = self.proposer.change(done.change.number)
+        change = describe(now, self.database)
         return _shown(look) | change | {
             "opened": True,
             "news": done.news,
             "verdict": done.verdict.to_dict(),
-            "next": self._next(done.change, done.verdict),
+            "next": self._next(now, done.verdict),
             "alike": [other.number for other in done.alike],
         }  # fmt: skip
 

@@ -215,7 +215,8 @@ class GitHubChanges:
             if next(iter(repository.get_pulls(state="all", head=f"{owner}:{branch}")), None) is not None:
                 return
             try:
-                repository.get_git_ref(f"heads/{branch}").delete()
+                # Read first: only then does PyGithub know the address at which a ref is deleted.
+                repository.get_git_ref(f"heads/{branch}").complete().delete()
             except UnknownObjectException:
                 return
 
