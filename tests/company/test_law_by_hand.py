@@ -133,7 +133,7 @@ def test_a_person_brings_a_team_and_retires_it_with_one_command_each(stage: Stag
     assert brought["kind"] == "new_team" and any(file["made"] for file in brought["files"])
     overridden = elf(stage, "override", str(brought["number"]), "--why", WHY)
     assert overridden.returncode == 0, "merged, or by itself once its checks have ended"
-    wait_for("the team", lambda: (team := stage.team("door-to-door")) and team["state"] == "active" or None, 60)
+    wait_for("the team", lambda: ((team := stage.team("door-to-door")) and team["state"] == "active") or None, 60)
     retired = told(stage, "propose", "--retire", "door-to-door", "--title", "Nobody opens the door")
     assert retired["kind"] == "retire_team"
     assert told(stage, "override", str(retired["number"]), "--why", WHY)["merged"]
