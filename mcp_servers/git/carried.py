@@ -1,16 +1,17 @@
 """What a person changed in files of theirs, carried over to main as it is now.
 
 Their files are of some day: from a checkout that main has left behind, or from a newer one. What they changed is what differs from
-that version in main's history which is closest to theirs; what main changed since then stays. Where both changed the same lines
-nothing is guessed.
+that version in main's history which is closest to theirs; what main changed since then stays. Where the two cannot be put together,
+that is said.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import SequenceMatcher
 
 from mcp_servers.git.command import run_git
 from mcp_servers.git.compared import blob_sha
@@ -52,7 +53,7 @@ def carry_over(scratch: Repository, main: str, brought: Sequence[Brought], *, wh
     past = {} if whole else _versions(scratch, main, [one.path for one in changed if one.data is not None])
     diverged: dict[Brought, str] = {}
     for one in changed:
-        there, base = now.get(one.path), _closest(scratch, one, past.get(one.path, ()))
+        there, base = now.get(one.path), _begun_from(scratch, one, past.get(one.path, ()), now.get(one.path))
         if one.data is not None and base == blob_sha(one.data) and (there is None or there.sha != base):
             done.behind.append(one.path)
         elif base is None or (there is not None and there.sha == base):
@@ -100,13 +101,25 @@ def _versions(repository: Repository, main: str, paths: Sequence[str]) -> dict[s
     return {path: tuple(dict.fromkeys(shas)) for path, shas in found.items()}
 
 
-def _closest(repository: Repository, one: Brought, versions: Sequence[str]) -> str | None:
-    """The version that the fewest lines tell from the person's; of several the newest. None where main never had the file."""
+def _begun_from(repository: Repository, one: Brought, versions: Sequence[str], there: Entry | None) -> str | None:
+    """The version that the person began with. None where main never had the file."""
     if one.data is None or not versions:
         return None
-    texts = dict(zip(versions, repository.blobs(versions), strict=True))
-    mine = Counter(one.data.splitlines())
-    return min(versions, key=lambda sha: _distance(mine, Counter(texts[sha].splitlines())))
+    texts = {sha: data.splitlines() for sha, data in zip(versions, repository.blobs(versions), strict=True)}
+    mine = one.data.splitlines()
+    if there is not None and there.sha in texts and _only_new_lines(mine, texts[there.sha], texts.values()):
+        return there.sha
+    # The fewest lines tell it from theirs; of several it is the oldest, from which least is taken back.
+    return min(reversed(versions), key=lambda sha: _distance(Counter(mine), Counter(texts[sha])))
+
+
+def _only_new_lines(mine: Sequence[bytes], main: Sequence[bytes], older: Iterable[Sequence[bytes]]) -> bool:
+    """Whether wherever the two differ the person has lines that main never had, and no fewer than main: then nothing comes back."""
+    once = {line for version in older for line in version} - set(main)
+    for what, begin, end, first, last in SequenceMatcher(None, main, mine, autojunk=False).get_opcodes():
+        if what != "equal" and (last - first < max(1, end - begin) or not once.isdisjoint(mine[first:last])):
+            return False
+    return True
 
 
 def _distance(one: Counter[bytes], other: Counter[bytes]) -> int:
