@@ -105,7 +105,7 @@ def _remember(gate: _Gate) -> None:
     spec = SpecFacts(name="bench-team", folder="bench_team", framework="crewai", members=3, daily_budget_usd_micro=0)
     team = TeamFacts(zone="teams", folder="bench_team", tree_before=None, tree_after="1" * 40, spec_after=spec)
     files = tuple(one.model_copy(update={"path": f"teams/bench_team/{one.path}"}) for one in facts.files[:100])
-    agents = {"author": "elf-devops", "requester": "devops/delivery-lead", "team": team, "files": files}
+    agents = {"author": "elf-devops", "requester": "devops/delivery-lead", "team": team, "files": files, "findings": ()}
     with gate.database.begin() as session:
         for number in range(1, DECISIONS + 1):
             at = _NOW + timedelta(minutes=number)
