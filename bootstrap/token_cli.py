@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 from rich.console import Console
 
-from bootstrap.client import Company
-from bootstrap.home import Home
-from bootstrap.settings import read_settings
 from bootstrap.show import plain
+from bootstrap.terminal import Json, company, part, show
 
 token_app = typer.Typer(
     no_args_is_help=True, help="Tokens for your own chat and MCP clients: they talk with the CEO and read, no more."
 )
-# Soft wrap: what is copied is whole.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 300)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @token_app.command()
@@ -34,27 +27,18 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Make a token and show it, once, with what a client's settings want to know. It cannot approve anything."""
-    found = _company().post("/tokens", {"label": label, "days": days})
-    if as_json:
-        _print_json(found)
-    elif export:
+    found = company().post("/tokens", {"label": label, "days": days})
+    if export and not as_json:
         sys.stdout.write(f"export OPENAI_BASE_URL={found['openai']['base_url']}\n")
         sys.stdout.write(f"export OPENAI_API_KEY={found['openai']['api_key']}\n")
     else:
-        _made(found)
+        show(found, as_json, _made)
 
 
 @token_app.command("list")
 def listed(as_json: Json = False) -> None:
     """The tokens that were made, and which of them live. None can be shown again."""
-    found = _company().get("/tokens")
-    if as_json:
-        _print_json(found)
-        return
-    for one in found["tokens"]:
-        out.print(plain(f"{one['id']}  {one['state']:8} until {one['ends_at'][:16]}Z  {one['label']}"))
-    if not found["tokens"]:
-        out.print("None was made. ./elf token new NAME makes one.")
+    show(company().get("/tokens"), as_json, _listed)
 
 
 @token_app.command()
@@ -62,22 +46,10 @@ def revoke(
     id_: Annotated[str, typer.Argument(metavar="ID", help="As in ./elf token list.")], as_json: Json = False
 ) -> None:
     """End a token at once."""
-    found = _company().post(f"/tokens/{quote(id_, safe='')}/revoke")
-    if as_json:
-        _print_json(found)
-    else:
-        out.print(plain(f"Revoked: {found['id']} ({found['label']})."))
+    show(company().post(f"/tokens/{part(id_)}/revoke"), as_json, _revoked)
 
 
-def _company() -> Company:
-    return Company(Home(read_settings(os.environ).home))
-
-
-def _print_json(found: Any) -> None:
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
-
-
-def _made(found: dict[str, Any]) -> None:
+def _made(out: Console, found: dict[str, Any]) -> None:
     openai = found["openai"]
     out.print(plain(f"Token {found['id']} for '{found['label']}', until {found['ends_at'][:16]}Z."))
     out.print("It talks with the CEO and reads; it cannot approve. It is shown this once:\n")
@@ -86,3 +58,14 @@ def _made(found: dict[str, Any]) -> None:
     out.print("\nAn MCP client (streamable HTTP), in its configuration:\n")
     out.print(plain(json.dumps(found["mcp"], indent=2)))
     out.print(plain(f"\nTo end it: ./elf token revoke {found['id']}"))
+
+
+def _listed(out: Console, found: dict[str, Any]) -> None:
+    for one in found["tokens"]:
+        out.print(plain(f"{one['id']}  {one['state']:8} until {one['ends_at'][:16]}Z  {one['label']}"))
+    if not found["tokens"]:
+        out.print("None was made. ./elf token new NAME makes one.")
+
+
+def _revoked(out: Console, found: dict[str, Any]) -> None:
+    out.print(plain(f"Revoked: {found['id']} ({found['label']})."))

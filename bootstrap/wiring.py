@@ -28,6 +28,7 @@ from bootstrap.office.gateway_api import gateway_api
 from bootstrap.office.github_hook import Waker, github_hook
 from bootstrap.office.law_desk import LawDesk
 from bootstrap.office.office import CEO_TEAM, PERSON, Office
+from bootstrap.office.proposals import ProposalDesk
 from bootstrap.office.spending import Spending
 from bootstrap.office.talks import Talks
 from bootstrap.office.token_desk import TokenDesk, token_routes
@@ -67,6 +68,7 @@ from mcp_servers.git.forge import PERSON as PERSON_
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.github_webhook import LARGEST
+from mcp_servers.git.hand_proposer import HandProposer
 from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.merge_desk import MergeDesk, Person
 from mcp_servers.git.mirror import Mirror, Mirrored
@@ -443,10 +445,27 @@ class _Assembly:
             health=self.monitor.report,
             spending=self.spending,
             law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
+            proposals=self.proposals,
             sandbox=lambda: self.checks.sandbox().said,
             models_left_out=lambda: self.models.left_out(self.prices),
             approver=f"person:{next(iter(self.people))}",
         )
+
+    @cached_property
+    def proposals(self) -> ProposalDesk:
+        """On GitHub a person signs in as themselves: nothing is opened in their name from here."""
+        proposer = HandProposer(
+            self.places[2] if self.connection is None else None,
+            self.gate,
+            self.desk,
+            self.repository,
+            self.database,
+            self.factory,
+            self.now,
+            login=next(iter(self.people)),
+        )
+        site = f"{self.connection.site_url}/{self.connection.repo}" if self.connection else None
+        return ProposalDesk(proposer, self.desk, self.repository, self.database, site)
 
     # --- where people's own clients come in ---
 
@@ -503,7 +522,7 @@ class _Assembly:
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         turned_away = TurnedAway(self.database, self.now)
-        limits = {"/forge/git/": _PUSH_LIMIT, "/github/": LARGEST}
+        limits = {"/forge/git/": _PUSH_LIMIT, "/api/proposals": _PUSH_LIMIT, "/github/": LARGEST}
         own = OwnTokens(self.gateway.before(app), self.gateway.door.claimed, self._team_at, refused=turned_away)
         return Guard(own, hosts, limits, refused=turned_away)
 
