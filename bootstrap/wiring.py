@@ -453,7 +453,7 @@ class _Assembly:
             return WELCOME
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
-        turned_away = TurnedAway(self.database, self.now)
+        turned_away = TurnedAway(self.database, self.now, self.gateway.door.refused_rows)
         limits = {"/forge/git/": _PUSH_LIMIT, "/github/": LARGEST}
         return Guard(self.gateway.before(app), hosts, limits, refused=turned_away)
 

@@ -165,7 +165,7 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    turned_away = TurnedAway(database, lambda: world.now)
+    turned_away = TurnedAway(database, lambda: world.now, gateway.door.refused_rows)
     guard = Guard(gateway.before(app), {f"127.0.0.1:{port}"}, refused=turned_away)
     with serving(guard, port) as url:
         yield Office(url, world, database, identity, gateway)
