@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from typing import cast
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from bootstrap.home import Home
-from bootstrap.settings import GitHubGiven, Settings
+from bootstrap.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _SECRET_NAME = re.compile(r"pass|pwd|token|key|secret|auth|sig", re.IGNORECASE)
@@ -30,21 +33,25 @@ def known_secrets(settings: Settings, home: Home) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    return keys | dict(_given(settings)) | dict(_given(settings.github))
+    return keys | dict(_given(settings))
 
 
-def _given(settings: Settings | GitHubGiven) -> Iterator[tuple[str, str]]:
-    """The settings that are not shown, each by its variable."""
+def _given(settings: DataclassInstance) -> Iterator[tuple[str, str]]:
+    """The settings that are not shown, each by its variable, and those of settings within settings."""
     for one in fields(settings):
+        value = getattr(settings, one.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from _given(value)
+            continue
         if one.repr:
             continue
         variable = str(one.metadata.get("variable", one.name))
-        for name, value in _texts(variable, getattr(settings, one.name)):
+        for name, text in _texts(variable, value):
             if one.metadata.get("address"):
-                yield from _numbered(name, _in_addresses(value))
+                yield from _numbered(name, _in_addresses(text))
             else:
-                yield name, value
-                yield from _numbered(name, _tokens_of(value))
+                yield name, text
+                yield from _numbered(name, _tokens_of(text))
 
 
 def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -54,7 +61,11 @@ def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, tuple):
         yield from _numbered(name, cast("tuple[str, ...]", value))
     elif isinstance(value, Mapping):
-        yield from ((f"{name}{key}", text) for key, text in cast("Mapping[str, str]", value).items() if text)
+        yield from (
+            (key if key.startswith("ELF_") else f"{name}{key}", text)
+            for key, text in cast("Mapping[str, str]", value).items()
+            if text
+        )
     elif value is not None:
         raise TypeError(f"{name} is a secret of a kind that is not looked for: {type(value).__name__}")
 
