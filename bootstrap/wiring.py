@@ -521,7 +521,7 @@ class _Assembly:
             return WELCOME
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
-        turned_away = TurnedAway(self.database, self.now)
+        turned_away = TurnedAway(self.database, self.now, self.gateway.door.refused_rows)
         limits = {"/forge/git/": _PUSH_LIMIT, "/api/proposals": _PUSH_LIMIT, "/github/": LARGEST}
         own = OwnTokens(self.gateway.before(app), self.gateway.door.claimed, self._team_at, refused=turned_away)
         return Guard(own, hosts, limits, refused=turned_away)

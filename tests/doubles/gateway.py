@@ -169,7 +169,7 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    turned_away = TurnedAway(database, lambda: world.now)
+    turned_away = TurnedAway(database, lambda: world.now, gateway.door.refused_rows)
     own = OwnTokens(
         gateway.before(app),
         gateway.door.claimed,
