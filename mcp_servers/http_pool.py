@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
 from mcp_servers.http_connection import HttpConnection
@@ -22,38 +23,67 @@ class HttpPool:
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._room = asyncio.Semaphore(MOST)
-        self._room_at: dict[Place, asyncio.Semaphore] = {}
         #: The latest last, with the time since which it is idle.
         self._idle: dict[Place, list[tuple[HttpConnection, float]]] = {}
         self._taken: set[HttpConnection] = set()
+        #: How many are in use or being made, by place and in all; and who waits for one, in the order in which they came.
+        self._in_use: Counter[Place] = Counter()
+        self._all_in_use = 0
+        self._waiting: deque[tuple[Place, asyncio.Future[None]]] = deque()
 
     async def take(self, place: Place) -> HttpConnection:
         """A connection for one request; given back in any case. Raises as `connect` does."""
-        room_at = self._room_at.setdefault(place, asyncio.Semaphore(MOST_TO_ONE))
-        await room_at.acquire()
+        await self._room(place)
         try:
-            await self._room.acquire()
-            try:
-                connection = self._kept(place) or await self._connect(place)
-            except BaseException:
-                self._room.release()
-                raise
+            connection = self._kept(place) or await self._connect(place)
         except BaseException:
-            room_at.release()
+            self._leave(place)
             raise
         self._taken.add(connection)
         return connection
 
     def give_back(self, place: Place, connection: HttpConnection) -> None:
         """Kept if its answer was read to its end, else closed."""
-        self._room.release()
-        self._room_at[place].release()
         if connection in self._taken and connection.reusable:
             self._idle.setdefault(place, []).append((connection, time.monotonic()))
         else:
             connection.close()
         self._taken.discard(connection)
+        self._leave(place)
+
+    async def _room(self, place: Place) -> None:
+        """Waits for a place among those in use, and takes it."""
+        if self._has_room(place):
+            self._enter(place)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((place, turn))
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                # Its turn had come already: it is the next one's.
+                self._leave(place)
+            raise
+
+    def _has_room(self, place: Place) -> bool:
+        return self._all_in_use < MOST and self._in_use[place] < MOST_TO_ONE
+
+    def _enter(self, place: Place) -> None:
+        self._in_use[place] += 1
+        self._all_in_use += 1
+
+    def _leave(self, place: Place) -> None:
+        self._in_use[place] -= 1
+        self._all_in_use -= 1
+        for waiting in list(self._waiting):
+            wanted, turn = waiting
+            if turn.done():
+                self._waiting.remove(waiting)
+            elif self._has_room(wanted):
+                self._waiting.remove(waiting)
+                self._enter(wanted)
+                turn.set_result(None)
 
     def close(self) -> None:
         """Closes all, also those in use."""

@@ -238,14 +238,18 @@ class Upstreams:
 
 
 def cleaned(result: CallToolResult, terms: Terms) -> CallToolResult:
-    """What goes on of a tool's result: within its size, without the server's secrets, marked untrusted."""
+    """What goes on of a tool's result: within its size, without the server's secrets, marked untrusted.
+
+    `result` is the caller's own: it may be changed.
+    """
     size = len(dump(result))
     if size > terms.max_result_bytes:
         return error_result(f"It gave {size} bytes; {terms.max_result_bytes} are allowed. Ask for less at a time.")
     if secrets := terms.secrets():
         redacted = redact(result.model_dump(mode="json", by_alias=True, exclude_none=True), secrets)
         result = CallToolResult.model_validate(redacted)
-    return result.model_copy(update={"meta": UNTRUSTED})
+    result.meta = UNTRUSTED
+    return result
 
 
 def error_result(message: str) -> CallToolResult:
