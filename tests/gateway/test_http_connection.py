@@ -26,7 +26,7 @@ class Server:
     requests: list[bytes] = field(default_factory=list[bytes])
     busy: int = 0
     busiest: int = 0
-    answer: Callable[[], Awaitable[None]] | None = None
+    answer: Callable[[], Awaitable[object]] | None = None
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
