@@ -302,7 +302,7 @@ class _Assembly:
     @cached_property
     def identity(self) -> Identity:
         key, operator = self.home.key("gateway").encode(), operator_token_hash(self.home.key("operator"))
-        return Identity(key, operator, lambda id_: deployments.is_open(self.database, id_))
+        return Identity(key, operator, lambda id_, rows: deployments.is_open(self.database, id_, rows))
 
     @cached_property
     def door(self) -> Door:

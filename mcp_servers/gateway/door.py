@@ -222,7 +222,7 @@ class Door:
 
     def _identified(self, rows: Rows, authorization: str | None) -> Caller | Refused:
         try:
-            return self._identity.identify(authorization, self.clock())
+            return self._identity.identify(authorization, self.clock(), rows)
         except Refused as refused:
             self._note_bad_token(rows)
             return refused

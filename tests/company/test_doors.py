@@ -218,7 +218,7 @@ def a_members_token(stage: Stage, alive: bool = True) -> str:
     """A real token of the CEO's, as its process holds it."""
     team = stage.team("executive")
     assert team is not None
-    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _: True)
+    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _id, _rows: True)
     deployment = str(team["deployment"]) if alive else "gone"
     return identity.issue(
         "executive",

@@ -365,7 +365,7 @@ def _active(stage: Stage, name: str) -> dict[str, Any] | None:
 
 def token_of(stage: Stage, team: dict[str, Any], member: str) -> str:
     """A real token of the member's, as its process holds it."""
-    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _: True)
+    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _id, _rows: True)
     return identity.issue(
         team["team"],
         member,

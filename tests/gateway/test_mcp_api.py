@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,11 @@ def test_planted_hole_a_gateway_that_trusts_the_signature_it_remembers_lets_the_
 ) -> None:
     headers = gateway.headers()
     gateway.world.alive.clear()
-    monkeypatch.setattr(gateway.identity, "identify", gateway.identity.claimed)
+
+    def by_signature(authorization: str | None, now: datetime, _rows: object) -> Caller:
+        return gateway.identity.claimed(authorization, now)
+
+    monkeypatch.setattr(gateway.identity, "identify", by_signature)
     assert "result" in post(gateway, call("desk__whoami"), headers).json()
 
 

@@ -68,7 +68,7 @@ def test_model_and_tool_calls_are_counted_and_refusals_too(gateway: Office) -> N
 
 @pytest.mark.rows("F68")
 def test_the_page_is_for_its_own_token_and_the_operator_unless_it_was_opened() -> None:
-    identity = Identity(b"k" * 32, operator_token_hash(OPERATOR), lambda _: True)
+    identity = Identity(b"k" * 32, operator_token_hash(OPERATOR), lambda _id, _rows: True)
     member = identity.issue(
         "a-team", "writer", manager=False, deployment_id="d", jti="j", now=NOW, lifetime=timedelta(hours=1)
     )
