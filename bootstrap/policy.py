@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.client import CompanyError
+from policies.lasting import why_locked, why_unheard
 from policies.law import BadLaw, read
 from policies.schemas import schemas
 
@@ -41,6 +42,10 @@ def check_policies(folder: Path) -> dict[str, Any]:
         law = read(files)
     except (BadLaw, OSError) as error:
         return {"ok": False, "lines": [str(error)]}
+    if (unheard := why_unheard(law)) is not None:
+        return {"ok": False, "lines": [unheard]}
+    if (locked := why_locked(law)) is not None:
+        return {"ok": False, "lines": [f"this law could never be changed again: {locked}"]}
     limits, costs, budgets = law.limits.new_teams, law.costs, law.budgets
     frozen, stale, overrides = law.limits.freeze, law.limits.stale, law.overrides
     lines = [

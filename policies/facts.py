@@ -193,6 +193,10 @@ class LawFacts(Frozen):
     tree: str | None = None
     #: Why they cannot be read; None if they can.
     problem: str | None = None
+    #: Why they may not bind, though they can be read: nobody could change them again. None if they may.
+    locked: str | None = None
+    #: Why those of its people of whom the company knows could not change it by themselves; None if they could.
+    unproven: str | None = None
 
 
 class Facts(Frozen):

@@ -28,7 +28,7 @@ class Explicit(Frozen):
     """Words an approving person writes to allow what is otherwise too much, followed by the reason."""
 
     words: str = Field(min_length=3)
-    reason_of_at_least: Count = 10
+    reason_of_at_least: Annotated[int, Field(ge=0, le=500, strict=True)] = 10
 
 
 class Rate(Frozen):
@@ -36,10 +36,10 @@ class Rate(Frozen):
 
     at_most: Count | None = None
     #: A rolling window; or a calendar one (UTC; weeks begin on Monday). One of the two.
-    in_hours: int = Field(default=24, gt=0)
+    in_hours: Annotated[int, Field(ge=1, le=24 * 366, strict=True)] = 24
     calendar: Literal["day", "week", "month"] | None = None
     #: Between the latest merge and the next.
-    cooldown_seconds: Count | None = None
+    cooldown_seconds: Annotated[int, Field(ge=0, le=31 * 86_400, strict=True)] | None = None
     #: What is counted: changes merged in the window, and with them (or not) those that are open.
     counts: Literal["merged_and_open", "merged"] = "merged_and_open"
     #: Whose changes are counted together: everybody's, or each requester's alone.

@@ -11,7 +11,6 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from policies.facts import Frozen
-from policies.limits import Count
 
 Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\[bot\])?$")]
 
@@ -33,8 +32,8 @@ class Overrides(Frozen):
 
     by: tuple[Login, ...] = ()
     liftable: tuple[Liftable, ...] = ()
-    at_most_hours: int = Field(default=24, ge=1, le=24 * 31)
-    reason_of_at_least: Count = 20
+    at_most_hours: Annotated[int, Field(ge=1, le=24 * 31, strict=True)] = 24
+    reason_of_at_least: Annotated[int, Field(ge=0, le=500, strict=True)] = 20
 
     def names(self, login: str) -> bool:
         return login.casefold() in {name.casefold() for name in self.by}

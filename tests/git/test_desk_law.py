@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,23 @@ def test_an_override_written_past_the_ledger_is_none(world: World) -> None:
         session.execute(update(AuditRow).values(action=overrides.ACTION))
     with world.database.read() as session:
         assert overrides.of_change(session, change.number) == []
+
+
+@pytest.mark.rows("F106", "L3")
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"    agents_in: []\n    people_in: [policies]\n", b"    agents_in: []\n    people_in: []\n"),
+        (b"people:\n  - owner", b"people:\n  - somebody-else"),
+        (b"people:\n  - owner", b"people:\n  - owner\n  - second"),
+    ],
+)
+def test_a_law_that_would_lock_itself_is_not_merged_and_not_overridden(world: World, old: bytes, new: bytes) -> None:
+    change = by_hand(world, edited(world, old, new, "policies/changes.yaml"))
+    waiting = world.desk.merge_if_allowed(change.number)
+    assert isinstance(waiting, NotYet)
+    locked = next(child for child in waiting.verdict.children if child.rule == "law_readable")
+    assert not locked.allowed and ("never be changed again" in locked.reason or "overrides.yaml" in locked.reason)
+    with suppress(Refused):
+        assert isinstance(world.desk.override(change.number, OWNER, change.head, WHY, None), NotYet)
+    assert new not in world.repository.read("main", "policies/changes.yaml")
