@@ -83,5 +83,6 @@ def why_unheard(law: Law) -> str | None:
     for name, rule in law.rules.rules.items():
         for kind in _SPEAKS_OF.findall(rule.when):
             if not asked_of(rule, Kind(kind)):
-                return f"policies/rules.yaml: rules.{name} speaks of {kind} changes and is not asked of them; write kinds: [{kind}] under it"
+                where = f"policies/rules.yaml: rules.{name}"
+                return f"{where} speaks of {kind} changes and is not asked of them; write kinds: [{kind}] under it"
     return None

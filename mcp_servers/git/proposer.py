@@ -26,6 +26,7 @@ from mcp_servers.server_spec import ServerSpec
 from memory import changes as remembered
 from memory import ledger, slots
 from memory.changes import Intent
+from memory.seen_changes import older_open
 from memory.session import Database
 from policies.evaluate import evaluate
 from policies.facts import Facts, Kind
@@ -142,7 +143,7 @@ class Proposer:
             at=self._now(),
         )
         with self._database.read() as session:
-            before = remembered.older_open(session, requester, None)
+            before = older_open(session, requester, None)
         facts = server_proposals.preview(self._repository, server, base, wanted, self._login, self._target, before)
         self._refuse(self._seen(facts, wanted), base)
         return self._finish(self._intend(wanted, base.law.limits))
@@ -188,7 +189,7 @@ class Proposer:
 
     def _preview(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> Facts:
         with self._database.read() as session:
-            open_before = remembered.older_open(session, wanted.requester, None)
+            open_before = older_open(session, wanted.requester, None)
         return preview(self._repository, self._factory, team, base, wanted, self._login, self._target, open_before)
 
     def _last_verified(self, team: str) -> tuple[str, str, remembered.Verified]:
