@@ -21,6 +21,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LawPart(Frozen):
+    """A part of the law. What stands under a field is its description in the JSON Schema: what an editor shows to whoever edits."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
 class Kind(StrEnum):
     """What a change is, by what it touches."""
 

@@ -33,11 +33,15 @@ def dollars(micro: int) -> str:
     return f"${cents // 100}.{cents % 100:02d}" if not rest else f"${Decimal(micro) / MICRO}"
 
 
+def _written(value: object) -> int:
+    if isinstance(value, str):
+        raise ValueError("write an amount in US dollars without quotes, such as 10 or 0.25")  # noqa: TRY004 (as above)
+    return usd_micro(value)
+
+
 Usd = Annotated[
     int,
-    BeforeValidator(usd_micro),
-    WithJsonSchema(
-        {"type": "number", "minimum": 0, "maximum": MOST_USD, "description": "US dollars"}, mode="validation"
-    ),
+    BeforeValidator(_written),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MOST_USD}, mode="validation"),
 ]
 """An amount that is dollars in a policy file and micro-dollars in the model."""

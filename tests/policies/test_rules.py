@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.case import Case
-from policies.facts import MICRO, Facts, Kind, ServerFacts, Slot
+from policies.facts import MICRO, CheckRun, Facts, Kind, ServerFacts, Slot
 from policies.kinds import kind_of
 from policies.law import KindLaw, Rate, Sizes
 from policies.verdict import Outcome
@@ -427,3 +427,18 @@ def test_a_server_reaches_nothing_inside_and_runs_only_listed_programs() -> None
     assert blocked_by(judged(server(kind="stdio", command=("clock",)), listed)) == {"server_reach": Outcome.DENY}
     gone = server(tree_before=BEFORE, tree_after=None, forbidden_hosts=("10.0.0.1 is private",))
     assert judged(gone).allowed, "what is ill may always go away"
+
+
+@pytest.mark.rows("L3")
+def test_of_a_refused_change_what_refuses_is_read_first_and_the_rest_says_that_it_is_not_enough() -> None:
+    unchecked = facts(
+        team=team(different=("x.py",)), reviews=(), check_run=CheckRun(state="not_executed", said="no sandbox")
+    )
+    verdict = judged(unchecked)
+    lines = verdict.text().splitlines()
+    assert lines[1].startswith("  [no] rerender: ")
+    soft = [line for line in lines if line.startswith("  [person]")]
+    assert {line.split(":")[0].split()[-1] for line in soft} == {"checks", "approvals"}
+    assert all(": would also be needed: " in line for line in soft)
+    assert len(lines) == 1 + len(verdict.children)
+    assert "would also be needed" not in judged(facts(reviews=())).text() + str(verdict.to_dict())
