@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from mcp_servers.git import replaying
 from mcp_servers.git.changes import Change, HeadMoved, NotAllowed, Proposal, Refused
 from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.replaying import MARKER
@@ -205,6 +206,26 @@ def test_a_change_to_the_law_carries_a_replay_of_past_decisions(world: World) ->
     assert rows(world, "law.replay")[0][2]["turned"] == [kept.number, refused.number]
     harmless = by_hand(world, edited(world, b"# How fast", b"# How very fast"), branch="auto/law/words")
     assert "0 of 3 past decisions" in comment(world, harmless.number)
+
+
+@pytest.mark.rows("L3")
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_replay_is_made_again_when_many_decisions_came_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, planted: bool
+) -> None:
+    if planted:
+        monkeypatch.setattr(replaying, "_is_outdated", lambda *_: False)
+    change = by_hand(world, edited(world))
+    assert "0 of 0 past decisions" in comment(world, change.number)
+    for number in range(1, 6):
+        world.clock.tick(seconds=1)
+        pushed = Proposal(f"auto/p/{number}", "New team", "", (), {**team_files(f"team-{'abcdef'[number]}")}, "x\n")
+        world.desk.judge(world.changes("elf-devops").propose(pushed).number)
+        world.desk.judge(change.number)
+        seen = 0 if planted or number < 5 else 5
+        assert f"of {seen} past decisions" in comment(world, change.number)
+    world.desk.judge(change.number)
+    assert len(rows(world, "law.replay")) == (1 if planted else 2)
 
 
 @pytest.mark.rows("L3", "F103")
