@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from sqlalchemy import or_, select
@@ -31,7 +31,7 @@ def seen(session: Session, number: int) -> Seen | None:
 def saw(session: Session, change: Seen) -> None:
     """Writes it down, unless that is what is known. What was touched once stays touched, whatever is pushed over it."""
     known = seen(session, change.number)
-    kept = Seen(**{**change.__dict__, "touched": change.touched or (known is not None and known.touched)})
+    kept = replace(change, touched=change.touched or (known is not None and known.touched))
     if kept != known:
         session.merge(SeenChangeRow(**kept.__dict__))
         session.flush()

@@ -60,6 +60,10 @@ def always(_case: Case, _override: object) -> bool:
     return True
 
 
+def never(*_: object) -> bool:
+    return False
+
+
 def comment(world: World, number: int) -> str:
     return next(it.body for it in world.gate.comments(number) if MARKER in it.body)
 
@@ -214,7 +218,7 @@ def test_a_replay_is_made_again_when_many_decisions_came_after_it(
     world: World, monkeypatch: pytest.MonkeyPatch, planted: bool
 ) -> None:
     if planted:
-        monkeypatch.setattr(replaying, "_is_outdated", lambda *_: False)
+        monkeypatch.setattr(replaying, "_is_outdated", never)
     change = by_hand(world, edited(world))
     assert "0 of 0 past decisions" in comment(world, change.number)
     for number in range(1, 6):

@@ -120,6 +120,16 @@ def test_the_gate_refuses_a_law_that_locks_itself_and_asks_whom_it_adds_to_show_
 # ---------------------------------------------------------------- the search
 
 _counts = st.integers(0, 3)
+
+
+def demanding(count: int, groups: tuple[From, ...]) -> dict[Ground, GroundLaw]:
+    return {Ground.CONSTITUTION: GroundLaw(approvals=count, approvals_from=groups)}
+
+
+def rated(count: int) -> dict[str, KindRate]:
+    return {"law": KindRate(kinds=(Kind.LAW,), at_most=count)}
+
+
 wild_laws = st.builds(
     law_of,
     people=st.sampled_from([("owner",), ("owner", "second"), ("second",), ("owner", "second", "third")]),
@@ -136,7 +146,7 @@ wild_laws = st.builds(
                 only_paths=st.sampled_from([None, ("policies/.*",), ("policies/l[a-z]*[.]yaml",)]),
             ),
             "zones": st.builds(
-                lambda n, groups: {Ground.CONSTITUTION: GroundLaw(approvals=n, approvals_from=groups)},
+                demanding,
                 _counts,
                 st.sampled_from([(), (From(group="all"),)]),
             ),
@@ -146,7 +156,7 @@ wild_laws = st.builds(
         {},
         optional={
             "open_changes_per_requester": _counts,
-            "rates": st.builds(lambda n: {"law": KindRate(kinds=(Kind.LAW,), at_most=n)}, _counts),
+            "rates": st.builds(rated, _counts),
         },
     ),
     rules=st.sampled_from([{"rules": {}}]),
@@ -186,6 +196,10 @@ def test_no_readable_law_change_makes_the_law_unchangeable() -> None:
     assert not any(locks_itself(one) for one in LOCKED.values())
 
 
+def nobody_asks(*_: object, **__: object) -> None:
+    return None
+
+
 def everybody_is_there(
     after: Law, people: object = None, *, target: str = "main", asked: Callable[..., str | None] = why_locked
 ) -> str | None:
@@ -197,7 +211,7 @@ def only_proposing_counts(after: Law, people: object = None, *, target: str = "m
 
 
 @pytest.mark.rows("L3")
-@pytest.mark.parametrize("hole", [lambda *_, **__: None, everybody_is_there, only_proposing_counts])
+@pytest.mark.parametrize("hole", [nobody_asks, everybody_is_there, only_proposing_counts])
 def test_the_search_finds_a_planted_hole(hole: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "why_locked", hole)
     searching = settings(max_examples=2000, deadline=None, phases=[Phase.generate], database=None)
