@@ -60,7 +60,7 @@ def figures(stories: Sequence[Story], healed: Sequence[tuple[datetime, datetime]
         ),
         _share(
             "changes asked for",
-            "of all proposals, or made by a reviewer",
+            "of all proposals that a reviewer asked to change, or changed",
             (it.changes_asked for it in asked),
             at_most=20,
         ),

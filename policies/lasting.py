@@ -35,7 +35,9 @@ def why_locked(law: Law, people: Collection[str] | None = None, *, target: str =
         if verdict.allowed:
             return None
         said = said or verdict
-    return "nobody is left who could propose a change to it" if said is None else said.reasons()[0]
+    if said is None:
+        return "nobody is left who could propose a change to it"
+    return said.reasons()[0].replace(f" of {_HEAD[:12]}", "")
 
 
 def _tries(law: Law, people: list[str], target: str) -> Iterator[Verdict]:
