@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,32 +36,70 @@ WISHES = (
 LIFTED = "limit lifted: measuring how quickly teams come up"
 
 
+Part = Callable[[], list[dict[str, Any]]]
+
+
 def measure(settings: Settings, *, teams: int, as_json: bool, console: Console) -> int:
-    """Measures and prints; 0 if every measurement could be taken."""
-    quiet = Console(stderr=True, quiet=True)
+    """Measures and prints; 0 if every measurement could be taken. A part that fails is named, and costs no other its figures."""
+    figures, failed = taken(_parts(settings, teams))
+    _print(_medians(figures), as_json, console)
+    for name, why in failed.items():
+        print(f"not measured: {name}: {why}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def taken(parts: Mapping[str, Part]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The figures of all parts that could be measured; and those that could not, each with what went wrong."""
     figures: list[dict[str, Any]] = []
-    for _ in range(3):
-        began = time.monotonic()
-        with throw_away_company(settings, quiet):
-            figures.append(_figure("./elf up to serving, environment made", time.monotonic() - began, "s", 10))
-    with throw_away_company(settings, quiet) as stage:
-        figures += _growth(stage)
+    failed: dict[str, str] = {}
+    for name, part in parts.items():
+        try:
+            figures += part()
+        except Exception as error:  # noqa: BLE001 (it is told at the end, and the exit status with it)
+            failed[name] = f"{type(error).__name__}: {str(error)[:500]}"
+    return figures, failed
+
+
+def _parts(settings: Settings, teams: int) -> dict[str, Part]:
+    return {
+        "start": lambda: [_start(settings) for _ in range(3)],
+        "growth": lambda: _grown(settings),
+        "crowd": lambda: _crowded(settings, teams),
+        "law": lambda: measure_law(settings.checkout),
+        "ledger": measure_ledger,
+        "calls": lambda: [figure for _ in range(3) for figure in measure_calls()],
+        "demo": lambda: [_demo(settings)],
+    }
+
+
+def _start(settings: Settings) -> dict[str, Any]:
+    began = time.monotonic()
+    with throw_away_company(settings, _quiet()):
+        return _figure("./elf up to serving, environment made", time.monotonic() - began, "s", 10)
+
+
+def _grown(settings: Settings) -> list[dict[str, Any]]:
+    with throw_away_company(settings, _quiet()) as stage:
+        return _growth(stage)
+
+
+def _crowded(settings: Settings, teams: int) -> list[dict[str, Any]]:
     with (
         _crowded_checkout(settings, teams - 2) as crowded,
-        throw_away_company(replace(settings, checkout=crowded), quiet) as stage,
+        throw_away_company(replace(settings, checkout=crowded), _quiet()) as stage,
     ):
-        figures += _crowd(stage, teams)
-    figures += measure_law(settings.checkout)
-    figures += measure_ledger()
-    for _ in range(3):
-        figures += measure_calls()
+        return _crowd(stage, teams)
+
+
+def _demo(settings: Settings) -> dict[str, Any]:
     began = time.monotonic()
-    if play(settings, as_json=False, keep=False, console=quiet) != 0:
-        console.print("the demo failed; ./elf demo says why", style="red")
-        return 1
-    figures.append(_figure("./elf demo, whole", time.monotonic() - began, "s", 60))
-    _print(_medians(figures), as_json, console)
-    return 0
+    if play(settings, as_json=False, keep=False, console=_quiet()) != 0:
+        raise RuntimeError("the demo failed; ./elf demo says why")
+    return _figure("./elf demo, whole", time.monotonic() - began, "s", 60)
+
+
+def _quiet() -> Console:
+    return Console(stderr=True, quiet=True)
 
 
 def _growth(stage: Stage) -> list[dict[str, Any]]:

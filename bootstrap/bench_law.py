@@ -30,7 +30,7 @@ from memory import changes, decisions
 from memory.changes import Judged
 from memory.migrate import upgrade
 from memory.session import Database
-from policies.facts import SpecFacts, TeamFacts
+from policies.facts import CheckRun, SpecFacts, TeamFacts
 from policies.law import Law
 from policies.replay import as_json
 
@@ -48,42 +48,38 @@ class _Gate:
     inspector: Inspector
 
 
-def measure(checkout: Path) -> list[dict[str, Any]]:
-    """Five judgements of a change of 1,000 files, and three replays of 1,000 decisions."""
-    figures: list[dict[str, Any]] = []
-    with _gate(checkout) as gate:
-        for _ in range(5):
-            figures.append(_judged(gate))
-        _remember(gate)
-        for _ in range(3):
-            figures.append(_replayed(gate))
-    return figures
+def measure(checkout: Path, files: int = FILES, past: int = DECISIONS) -> list[dict[str, Any]]:
+    """Five judgements of a change of so many files, and three replays of so many decisions. `RuntimeError` if one went wrong."""
+    with _gate(checkout, files) as gate:
+        figures = [_judged(gate, files) for _ in range(5)]
+        _remember(gate, past)
+        return figures + [_replayed(gate, past) for _ in range(3)]
 
 
-def _judged(gate: _Gate) -> dict[str, Any]:
+def _judged(gate: _Gate, files: int) -> dict[str, Any]:
     began = time.perf_counter()
     found = judge(
         gate.repository, _factory(), gate.database, gate.change, (), _NOW, comments=(), inspector=gate.inspector
     )
     seconds = time.perf_counter() - began
-    if found.facts is None or len(found.facts.files) != FILES:
+    if found.facts is None or len(found.facts.files) != files:
         raise RuntimeError(f"the change could not be judged: {found.verdict.text()}")
-    what = f"gate on a change of {FILES:,} files, without sandbox"
+    what = f"gate on a change of {files:,} files, without sandbox"
     return {"what": what, "value": seconds * 1000, "unit": "ms", "reach": 300}
 
 
-def _replayed(gate: _Gate) -> dict[str, Any]:
+def _replayed(gate: _Gate, past: int) -> dict[str, Any]:
     before = reading.read_base(gate.repository, "main").law
     began = time.perf_counter()
     with gate.database.read() as session:
-        found = replayed(decisions.past(session, most=DECISIONS), before, _stricter(before))
+        found = replayed(decisions.past(session, most=past), before, _stricter(before))
     seconds = time.perf_counter() - began
-    if found["decisions"] != DECISIONS or found["untold"] or len(found["turned"]) != DECISIONS:
+    if found["decisions"] != past or found["untold"] or len(found["turned"]) != past:
         raise RuntimeError(
             f"{found['decisions']} decisions replayed, {len(found['turned'])} turned, {found['untold']} not told"
         )
     return {
-        "what": f"replay of {DECISIONS:,} past decisions under a new law",
+        "what": f"replay of {past:,} past decisions under a new law",
         "value": seconds,
         "unit": "s",
         "reach": 10,
@@ -96,8 +92,8 @@ def _stricter(law: Law) -> Law:
     return law.model_copy(update={"changes": law.changes.model_copy(update={"kinds": kinds})})
 
 
-def _remember(gate: _Gate) -> None:
-    """So many decisions on a new team of a hundred files, each with facts of its own."""
+def _remember(gate: _Gate, past: int) -> None:
+    """So many decisions on a new team of a hundred files that was looked at and run, each with facts of its own."""
     base = reading.read_base(gate.repository, "main")
     contents = reading.read_contents(gate.repository, base.commit, gate.change.head)
     nothing = reading.Remembered()
@@ -105,9 +101,10 @@ def _remember(gate: _Gate) -> None:
     spec = SpecFacts(name="bench-team", folder="bench_team", framework="crewai", members=3, daily_budget_usd_micro=0)
     team = TeamFacts(zone="teams", folder="bench_team", tree_before=None, tree_after="1" * 40, spec_after=spec)
     files = tuple(one.model_copy(update={"path": f"teams/bench_team/{one.path}"}) for one in facts.files[:100])
-    agents = {"author": "elf-devops", "requester": "devops/delivery-lead", "team": team, "files": files, "findings": ()}
+    agents = {"author": "elf-devops", "requester": "devops/delivery-lead", "team": team, "files": files}
+    agents |= {"findings": (), "check_run": CheckRun(state="passed", said="5 tests passed")}
     with gate.database.begin() as session:
-        for number in range(1, DECISIONS + 1):
+        for number in range(1, past + 1):
             at = _NOW + timedelta(minutes=number)
             body = as_json(facts.model_copy(update=agents | {"number": number, "read_at": at}))
             sha = decisions.keep_facts(session, number, body)
@@ -120,7 +117,7 @@ def _factory() -> TeamFactory:
 
 
 @contextmanager
-def _gate(checkout: Path) -> Generator[_Gate]:
+def _gate(checkout: Path, count: int) -> Generator[_Gate]:
     """A repository like a company's first, a branch that adds many files to it, and an empty memory."""
     folder = Path(tempfile.mkdtemp(prefix="elf-bench-law-"))
     database = Database(f"sqlite:///{folder / 'company.db'}")
@@ -128,7 +125,7 @@ def _gate(checkout: Path) -> Generator[_Gate]:
         upgrade(database)
         contents, modes = files_of(checkout)
         repository = seed(folder / "forge", "elf", "company", contents, modes, _WHO, _NOW, "Seed the company\n")
-        files: dict[str, bytes | None] = {f"docs/bench/f{n // 50}/page{n}.md": b"# A page\n" * 20 for n in range(FILES)}
+        files: dict[str, bytes | None] = {f"docs/bench/f{n // 50}/page{n}.md": b"# A page\n" * 20 for n in range(count)}
         tree = repository.write_tree("main", files)
         head = repository.commit_tree(tree, [repository.resolve("main")], "Many files\n", _WHO, _NOW)
         repository.update_ref(f"refs/heads/{_BRANCH}", head, None)

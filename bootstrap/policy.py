@@ -12,6 +12,7 @@ from mcp_servers.git.command import GitFailed
 from mcp_servers.git.compared import blob_sha
 from mcp_servers.git.facts import read_law
 from mcp_servers.git.repository import Repository
+from policies.lasting import why_locked, why_unheard
 from policies.law import FOLDER, BadLaw, Law, read
 from policies.schemas import schemas
 from policies.verdict import many
@@ -56,8 +57,18 @@ def check_policies(folder: Path | None, checkout: Path, home: Home) -> dict[str,
         law = read_law(main, "main") if main is not None else read(_files(where))
     except (BadLaw, OSError) as error:
         return {"ok": False, "read": read_as, "lines": [f"read: {read_as}", str(error)]}
+    if (wrong := _wrong_with(law)) is not None:
+        return {"ok": False, "read": read_as, "lines": [f"read: {read_as}", wrong]}
     lines = [f"read: {read_as}", *_said(law), *(_differing(main, where) if main is not None else ())]
     return {"ok": True, "read": read_as, "lines": lines}
+
+
+def _wrong_with(law: Law) -> str | None:
+    """Why the gate would refuse a law that can be read; None if it would not."""
+    if (unheard := why_unheard(law)) is not None:
+        return unheard
+    locked = why_locked(law)
+    return locked and f"this law could never be changed again: {locked}"
 
 
 def _main_of(home: Home) -> Repository | None:

@@ -152,15 +152,11 @@ def verdict(console: Console, found: dict[str, Any]) -> None:
         console.print("Not judged yet.")
         return
 
-    def node(one: dict[str, Any], depth: int) -> None:
-        outcome = one["outcome"]
-        head = Text(f"{'  ' * depth}{outcome:<15}", style=_OUTCOME_STYLES.get(outcome, ""))
-        when = f" (again at {one['retry_at'][:19].replace('T', ' ')} UTC)" if one.get("retry_at") else ""
-        console.print(head, plain(f"{one['rule']}: {one['reason']}{when}"), sep="")
-        for child in one.get("children", []):
-            node(child, depth + 1)
+    from policies.verdict import Verdict
 
-    node(found["verdict"], 0)
+    for depth, one, said in Verdict.from_dict(found["verdict"]).lines():
+        head = Text(f"{'  ' * depth}{one.outcome.value:<15}", style=_OUTCOME_STYLES.get(one.outcome.value, ""))
+        console.print(head, plain(said), sep="")
 
 
 def decided(console: Console, found: dict[str, Any]) -> None:

@@ -62,6 +62,23 @@ class ScopeRow(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
 
 
+class SeenChangeRow(Base):
+    """Whose a change is, as it was last judged: what an intent says of those that have one, and the forge of all."""
+
+    __tablename__ = "seen_changes"
+    __table_args__ = (Index("ix_seen_changes_requester", "requester"),)
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    #: Login of the pull request's author.
+    author: Mapped[str] = mapped_column(String(120))
+    #: Who had it opened; the author, where no intent is recorded.
+    requester: Mapped[str] = mapped_column(String(120))
+    opened_at: Mapped[datetime]
+    head: Mapped[str] = mapped_column(String(40))
+    #: An agent's change that carries a commit of somebody else.
+    touched: Mapped[bool]
+
+
 class VerdictRow(Base):
     """What the gate said of one head on one base under one law. A new row only when one of them or the answer changed."""
 

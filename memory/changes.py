@@ -110,13 +110,6 @@ def withdraw(session: Session, key: str) -> bool:
     return True
 
 
-def older_open(session: Session, requester: str, before: int | None) -> int:
-    """How many changes that this requester asked for have not ended: those numbered below `before`, or all of them."""
-    rows = session.scalars(select(IntentRow.number).where(IntentRow.requester == requester, _has_not_ended()))
-    numbers = [number for number in rows if number is not None]
-    return len(numbers) if before is None else sum(1 for number in numbers if number < before)
-
-
 def not_ended(session: Session) -> list[int]:
     """Pull requests that have been judged or intended, and whose end is not recorded."""
     ended = set(session.scalars(select(ChangeEndRow.number)))
@@ -194,10 +187,10 @@ class End:
     at: datetime
 
 
-def record_end(session: Session, end: End) -> bool:
+def record_end(session: Session, end: End, author: str | None = None) -> bool:
     """Records the end once, and settles its slot: consumed by a merge, released by a close. False if it was known.
 
-    A closed change that was opened again and merged is merged.
+    Where nobody asked for it through the proposer, its `author` had it opened. A closed change that was opened again and merged is merged.
     """
     known = session.get(ChangeEndRow, end.number)
     if known is not None and (known.end == end.end or known.end == "merged"):
@@ -205,7 +198,7 @@ def record_end(session: Session, end: End) -> bool:
     session.merge(ChangeEndRow(**end.__dict__))
     if end.end == "merged":
         asked = intent_of(session, end.number)
-        slots.consume(session, end.number, end.kind, asked.requester if asked else None, end.at)
+        slots.consume(session, end.number, end.kind, asked.requester if asked else author, end.at)
     else:
         slots.release(session, end.number, end.at)
     session.flush()

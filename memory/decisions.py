@@ -113,13 +113,16 @@ def replay_of(session: Session, before: str, after: str) -> Mapping[str, Any] | 
     return row.result if row else None
 
 
-def record_replay(session: Session, before: str, after: str, result: Mapping[str, Any], at: datetime) -> bool:
-    """False, and nothing written, if it is known."""
-    if session.get(ReplayRow, (before, after)) is not None:
-        return False
-    session.add(ReplayRow(before=before, after=after, result=dict(result), at=at))
+def record_replay(session: Session, before: str, after: str, result: Mapping[str, Any], at: datetime) -> None:
+    """Keeps it, in the place of what was found earlier."""
+    session.merge(ReplayRow(before=before, after=after, result=dict(result), at=at))
     session.flush()
-    return True
+
+
+def judged_since(session: Session, since: datetime, but: int) -> int:
+    """How many changes, but this one, got a verdict after that."""
+    numbers = select(func.count(VerdictRow.number.distinct())).where(VerdictRow.at > since, VerdictRow.number != but)
+    return session.scalar(numbers) or 0
 
 
 def facts_of(session: Session, sha: str) -> Mapping[str, Any] | None:

@@ -58,7 +58,12 @@ def figures(stories: Sequence[Story], healed: Sequence[tuple[datetime, datetime]
             "from the first verdict to the merge",
             (it.ended_at - it.judged_at for it in merged if it.judged_at is not None and it.ended_at is not None),
         ),
-        _share("changes asked for", "of all proposals", (it.changes_asked for it in asked), at_most=20),
+        _share(
+            "changes asked for",
+            "of all proposals that a reviewer asked to change, or changed",
+            (it.changes_asked for it in asked),
+            at_most=20,
+        ),
         _share("rejected", "of all proposals that ended", (it.outcome == "rejected" for it in ended)),
         _share(
             "false gaps", "of new teams that were decided on", (it.outcome == "rejected" for it in gaps), at_most=10

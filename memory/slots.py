@@ -104,11 +104,14 @@ def forget(session: Session, key: str) -> None:
 
 
 def consume(session: Session, number: int, kind: str, requester: str | None, now: datetime) -> None:
-    """The change was merged. Without a slot of its own (nothing counted its kind, or a person lifted the limit) it takes one."""
+    """The change was merged, as one of this kind, whatever it was when it took its slot.
+
+    Without a slot of its own (nothing counted its kind, or a person lifted the limit) it takes one.
+    """
     done = session.execute(
         update(SlotRow)
         .where(SlotRow.number == number, SlotRow.state == "reserved")
-        .values(state="consumed", settled_at=now)
+        .values(state="consumed", settled_at=now, scope=kind)
     )
     assert isinstance(done, CursorResult)
     if not done.rowcount:
@@ -125,7 +128,7 @@ def consume(session: Session, number: int, kind: str, requester: str | None, now
 
 
 def release(session: Session, number: int, now: datetime) -> None:
-    """The change was closed: its place is free."""
+    """The change was closed, or is of another kind now: its place is free."""
     session.execute(
         update(SlotRow)
         .where(SlotRow.number == number, SlotRow.state == "reserved")

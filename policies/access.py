@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from policies.facts import Frozen
+from policies.facts import LawPart
 from policies.patterns import Pattern, matches
 from policies.server_use import ServerUse
 
@@ -47,15 +47,17 @@ def _network(text: str) -> str:
 Network = Annotated[str, StringConstraints(max_length=60), AfterValidator(_network)]
 
 
-class Grant(Frozen):
+class Grant(LawPart):
     """Lets the members named by `to` call `tools`."""
 
     to: Grantee
+    """Who: `team/member`, `team/*` or `*/*`."""
     tools: tuple[ToolPattern, ...] = Field(min_length=1)
-    #: Only the manager among those members.
+    """Which tools: `server__tool` or `server__*`."""
     managers_only: bool = False
-    #: What these arguments must be: each must be given, be text, a whole number or a truth value, and match all of its pattern.
+    """Only the manager among those members."""
     arguments: dict[ArgumentName, Pattern] = Field(default_factory=dict, max_length=20)
+    """What these arguments must be: each must be given, be text, a whole number or a truth value, and match all of its pattern."""
 
     def covers(self, team: str, member: str, tool: str, manager: bool) -> bool:
         """Whether it speaks of this member and tool, whatever the arguments."""
@@ -71,48 +73,54 @@ class Grant(Frozen):
         )
 
 
-class CallRate(Frozen):
+class CallRate(LawPart):
     """How often each of the members named by `to` may call each of `tools`."""
 
     to: Grantee
+    """Who: `team/member`, `team/*` or `*/*`."""
     tools: tuple[ToolPattern, ...] = Field(min_length=1)
-    #: Calls in any 60 seconds. 0: none.
+    """Which tools: `server__tool` or `server__*`."""
     calls_per_minute: Annotated[int, Field(ge=0, le=100_000, strict=True)]
+    """Calls in any 60 seconds. 0: none."""
 
 
-class ServerGrant(Frozen):
+class ServerGrant(LawPart):
     """Lets the members named by `to` use, at /mcp/<server>, more of a server than its tools. What is not written is not granted."""
 
     to: Grantee
+    """Who: `team/member`, `team/*` or `*/*`."""
     server: Annotated[str, StringConstraints(pattern=rf"^{_WORD}$", max_length=40)]
-    #: Only the manager among those members.
+    """The server's name, as in the tools' names before `__`."""
     managers_only: bool = False
-    #: Patterns for the whole address of a resource, and for the whole name of a prompt.
+    """Only the manager among those members."""
     resources: tuple[Pattern, ...] = Field(default=(), max_length=20)
+    """Patterns for the whole address of a resource; one that leads upwards (..) fits none."""
     prompts: tuple[Pattern, ...] = Field(default=(), max_length=20)
-    #: What the server may send or ask: a completion of the member's model (sampling), an answer of the member's person
-    #: (elicitation), the member's folders (roots); lines of its log (logging).
+    """Patterns for the whole name of a prompt."""
     allow: tuple[Feature, ...] = ()
+    """What the server may send or ask: a completion of the member's model (sampling), an answer of the member's person
+    (elicitation), the member's folders (roots); lines of its log (logging)."""
 
 
-class Access(Frozen):
+class Access(LawPart):
     """All grants. Pure: the gateway says who is asking, this says whether they may."""
 
     grants: tuple[Grant, ...]
-    #: What of a server beside its tools.
+    """Who may call which tools. What no line grants is refused, and not listed either."""
     servers: tuple[ServerGrant, ...] = ()
-    #: How often one member may call one tool, where no line of `rates` speaks of it. Absent: no limit.
+    """What of a server beside its tools."""
     calls_per_minute: Annotated[int, Field(ge=0, le=100_000, strict=True)] | None = None
-    #: The first line that speaks of a member and tool counts.
+    """How often one member may call one tool, where no line of `rates` speaks of it. Absent: no limit."""
     rates: tuple[CallRate, ...] = ()
-    #: Networks of the company's own that tool servers may live in, though they are not public. Loopback counts as one, if written.
+    """The first line that speaks of a member and tool counts."""
     own_networks: tuple[Network, ...] = ()
-    #: Whether a member may call a tool of the catalogue because its team's `team.yaml` at main names it. Never the kernel's own tools.
+    """Networks of the company's own that tool servers may live in, though they are not public. Loopback counts as one, if written."""
     named_in_team: bool = False
-    #: The programs that tool servers of kind stdio may be: a name and the whole command.
+    """Whether a member may call a tool of the catalogue because its team's `team.yaml` at main names it. Never the kernel's own tools."""
     programs: dict[ProgramName, tuple[Annotated[str, StringConstraints(min_length=1, max_length=300)], ...]] = Field(
         default_factory=dict, max_length=100
     )
+    """The programs that tool servers of kind stdio may be: a name and the whole command."""
 
     def may(self, team: str, member: str, tool: str, *, manager: bool = False) -> bool:
         """Whether `team/member` (its team's manager or not) may call `<server>__<tool>` with some arguments."""

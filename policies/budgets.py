@@ -4,41 +4,51 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from policies.facts import Frozen
+from policies.facts import LawPart
 from policies.money import Usd
 
 
-class TeamBudget(Frozen):
+class TeamBudget(LawPart):
     """What the law says of one team by name."""
 
     usd_day: Usd | None = None
+    """The team's budget for a day; it goes before what its team.yaml asks for."""
     usd_month: Usd | None = None
+    """The team's budget for a month."""
     run_usd: Usd | None = None
-    #: A day, and a month.
+    """What one task or conversation of the team may cost."""
     members: dict[str, Usd] = Field(default_factory=dict)
+    """Members' own budgets for a day, by name."""
     members_month: dict[str, Usd] = Field(default_factory=dict)
+    """Members' own budgets for a month, by name."""
 
 
 _NOTHING_SAID = TeamBudget()
 
 
-class Budgets(Frozen):
+class Budgets(LawPart):
     """Budgets in micro-dollars. The gateway reserves against all of them before a call."""
 
     company_usd_day: Usd | None = None
+    """All teams together, a day (UTC)."""
     company_usd_month: Usd | None = None
-    #: For a team whose `team.yaml` says nothing.
+    """All teams together, a month (UTC)."""
     team_usd_day: Usd | None = None
+    """Any one team whose `team.yaml` says nothing, a day."""
     team_usd_month: Usd | None = None
-    #: For a member nothing is said of below.
+    """Any one team, a month."""
     member_usd_day: Usd | None = None
+    """Any one member nothing is said of below, a day."""
     member_usd_month: Usd | None = None
+    """Any one member, a month."""
     run_usd: Usd | None = None
-    #: Everything that one message led to, in all teams together.
+    """What one task or conversation may cost."""
     correlation_usd: Usd | None = None
-    #: From here on a budget counts as nearly spent.
+    """Everything that one message led to, in all teams together."""
     warn_at_percent: int = Field(default=80, ge=1, le=100)
+    """Per cent of a budget, from which on it counts as nearly spent."""
     teams: dict[str, TeamBudget] = Field(default_factory=dict)
+    """Teams by name, where they differ from the lines above."""
 
     def team(self, team: str, asked_usd_micro: int | None = None) -> int | None:
         """The team's daily budget: what the law says of it by name, else what its `team.yaml` asks for, else the default."""

@@ -21,6 +21,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LawPart(Frozen):
+    """A part of the law. What stands under a field is its description in the JSON Schema: what an editor shows to whoever edits."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
 class Kind(StrEnum):
     """What a change is, by what it touches."""
 
@@ -193,6 +199,10 @@ class LawFacts(Frozen):
     tree: str | None = None
     #: Why they cannot be read; None if they can.
     problem: str | None = None
+    #: Why they may not bind, though they can be read: nobody could change them again. None if they may.
+    locked: str | None = None
+    #: Why those of its people of whom the company knows could not change it by themselves; None if they could.
+    unproven: str | None = None
 
 
 class Facts(Frozen):

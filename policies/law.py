@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Self, TypeVar
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError, model_validator
 from policies.access import Access
 from policies.budgets import Budgets
 from policies.changes import AutoMerge, Changes, From, GroundLaw, KindLaw
-from policies.facts import Frozen
+from policies.facts import Frozen, LawPart
 from policies.limits import Explicit, Freeze, KindRate, Limits, Rate, Sizes, Stale
 from policies.models import ModelsLaw
 from policies.money import Usd
@@ -55,23 +56,24 @@ class BadLaw(ValueError):
     """A policy file that is missing, unreadable, or says what it cannot mean. The gate then denies everything."""
 
 
-class Costs(Frozen):
+class Costs(LawPart):
     """`costs.yaml`"""
 
-    #: Above it, a team's daily budget wants the explicit words.
     daily_budget_usd: Usd | None = None
-    #: Above it, a team's forecast for a month wants the explicit words.
+    """Above it, a team's daily budget wants the explicit words."""
     forecast_usd_month: Usd | None = None
-    #: Above it, nobody's words help: the team has to become cheaper, or this number another one.
+    """Above it, a team's forecast for a month wants the explicit words."""
     refused_above_usd_month: Usd | None = None
+    """Above it, nobody's words help: the team has to become cheaper, or this number another one."""
     accepted_by: Explicit
+    """The words with which an approving person accepts a cost that is higher."""
 
 
-class ChecksLaw(Frozen):
+class ChecksLaw(LawPart):
     """`checks.yaml`"""
 
-    #: The words that accept a change whose code could not be run; None: nothing passes unchecked.
     without_sandbox: Explicit | None = None
+    """The words that accept a change whose code could not be run; None: nothing passes unchecked."""
 
 
 class Law(Frozen):
@@ -146,7 +148,8 @@ def _part(texts: Mapping[str, bytes], name: str, model: type[_Part]) -> _Part:
     if f"{name}.yaml" not in texts:
         raise BadLaw(f"{where} is missing; restore it from an earlier commit")
     try:
-        return model.model_validate(load(texts[f"{name}.yaml"]))
+        # As JSON, whose types are YAML's here: a list is a tuple and a word a kind, but `true` is no number and "10" none either.
+        return model.model_validate_json(json.dumps(load(texts[f"{name}.yaml"])), strict=True)
     except BadYaml as error:
         raise BadLaw(f"{where}: {error}") from error
     except ValidationError as error:

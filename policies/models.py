@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from policies.access import Grantee
-from policies.facts import Frozen
-from policies.providers import BUILT_IN, RESERVED, NamedProvider, ProviderName
+from policies.facts import LawPart
+from policies.providers import BUILT_IN, PROVIDER_NAME, RESERVED, NamedProvider, ProviderName
 
 #: A provider, or one model at a provider.
 LinkName = Annotated[
@@ -20,51 +20,65 @@ Purpose = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 When = Literal["never", "near_limit", "always"]
 
 
-class Override(Frozen):
+class Override(LawPart):
     """A chain for some members, for some purpose."""
 
     to: Grantee = "*/*"
+    """Who: `team/member`, `team/*` or `*/*`."""
     purpose: Purpose | None = None
+    """Only calls for this, such as `ceo-chat` or `skeptic-review`."""
     chain: ChainName
+    """The chain that `default` then means."""
 
     def fits(self, team: str, member: str, purpose: str) -> bool:
         to_team, to_member = self.to.split("/")
         return to_team in ("*", team) and to_member in ("*", member) and self.purpose in (None, purpose)
 
 
-class Economy(Frozen):
+class Economy(LawPart):
     """When the cheapest link goes first."""
 
     when: When = "near_limit"
+    """From when on the cheapest link goes first: never, near_limit (the warning mark of budgets.yaml), always."""
     chain: ChainName | None = "thrifty"
+    """The chain whose cheapest link goes first."""
     teams: dict[str, When] = Field(default_factory=dict)
+    """The same by team, where it differs."""
 
     def applies(self, team: str, *, near_limit: bool) -> bool:
         when = self.teams.get(team, self.when)
         return when == "always" or (when == "near_limit" and near_limit)
 
 
-class Circuit(Frozen):
+class Circuit(LawPart):
     """How many failures in a row open a link's circuit, and for how long."""
 
     failures: int = Field(default=5, ge=1)
+    """So many failures in a row, and the link is left alone."""
     seconds: float = Field(default=30, gt=0)
+    """For so long; then one call tries it."""
 
 
-class LoopLimits(Frozen):
+class LoopLimits(LawPart):
     """What one run may ask. None: no limit."""
 
     same_request_at_most: int | None = Field(default=10, ge=1)
+    """The same request so many times in one run."""
     calls_in_a_run_at_most: int | None = Field(default=300, ge=1)
+    """So many calls in one run."""
 
 
-class Queue(Frozen):
+class Queue(LawPart):
     """Which calls wait for a free place or a closed circuit instead of failing, how many of them, and for how long."""
 
     purposes: tuple[Purpose, ...] = ("member-work", "manager-work", "skeptic-review")
+    """Calls for these purposes wait; all others are told at once."""
     at_most: int = Field(default=64, ge=0, le=10_000)
+    """So many calls may wait, of all teams together."""
     each_team_at_most: int = Field(default=16, ge=0, le=10_000)
+    """So many calls may wait, of any one team."""
     seconds: float = Field(default=45, gt=0, le=3600)
+    """The longest wait, within the call's own deadline."""
 
 
 def _shipped() -> dict[str, tuple[str, ...]]:
@@ -74,25 +88,41 @@ def _shipped() -> dict[str, tuple[str, ...]]:
     }
 
 
-class ModelsLaw(Frozen):
+class ModelsLaw(LawPart):
     """The whole file. Its defaults are what the shipped file says, for a company founded before there was one."""
 
-    #: Beside the three that the environment alone sets up.
-    providers: dict[ProviderName, NamedProvider] = Field(default_factory=dict, max_length=30)
-    chains: dict[ChainName, Annotated[tuple[LinkName, ...], Field(min_length=1, max_length=10)]] = Field(
-        default_factory=_shipped, min_length=1
+    providers: dict[ProviderName, NamedProvider] = Field(
+        default_factory=dict,
+        max_length=30,
+        json_schema_extra={"propertyNames": {"pattern": PROVIDER_NAME, "not": {"enum": [*sorted(RESERVED)]}}},
     )
+    """Providers by a name of your own, beside the three that the environment alone sets up (`local`, `anthropic`, `openai`)."""
+    chains: dict[ChainName, Annotated[tuple[LinkName, ...], Field(min_length=1, max_length=10)]] = Field(
+        default_factory=_shipped,
+        min_length=1,
+        json_schema_extra={"propertyNames": {"not": {"enum": [*sorted(RESERVED)]}}},
+    )
+    """Chains by name, best link first: a provider (`local`, `anthropic`, `openai`) or one model at it (`openai/gpt-5-nano`)."""
     default: ChainName = "standard"
+    """The chain that the model name `default` means."""
     overrides: tuple[Override, ...] = ()
+    """Who uses another chain for `default`. The first line that fits counts."""
     after_a_named_model: ChainName | None = "standard"
+    """The chain that follows when a model was asked for by name; null: only that model."""
     deadline_seconds: float = Field(default=120, gt=0, le=3600)
+    """The whole of a request, all tries together."""
     economy: Economy = Economy()
+    """Spending less."""
     circuit: Circuit = Circuit()
+    """When a failing link is left alone, and for how long."""
     loops: LoopLimits = LoopLimits()
+    """What one run may ask before it counts as going round in circles."""
     queue: Queue = Queue()
+    """Calls that wait their turn instead of failing."""
     embeddings: Annotated[
         str, StringConstraints(pattern=r"^(?:lexical|[a-z][a-z0-9]*(?:-[a-z0-9]+)*/\S+)$", max_length=100)
     ] = "lexical"
+    """The one model for /v1/embeddings: `lexical` (made here, without a network), or one at a provider of OpenAI's wire."""
 
     @model_validator(mode="after")
     def _names_providers_that_are_there(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
 from policies.facts import MICRO
 
@@ -33,11 +33,16 @@ def dollars(micro: int) -> str:
     return f"${cents // 100}.{cents % 100:02d}" if not rest else f"${Decimal(micro) / MICRO}"
 
 
+def _written(value: object, info: ValidationInfo) -> int:
+    """In a file an amount is a number; code may give the exact decimals as text."""
+    if info.mode == "json" and isinstance(value, str):
+        raise ValueError("write an amount in US dollars without quotes, such as 10 or 0.25")
+    return usd_micro(value)
+
+
 Usd = Annotated[
     int,
-    BeforeValidator(usd_micro),
-    WithJsonSchema(
-        {"type": "number", "minimum": 0, "maximum": MOST_USD, "description": "US dollars"}, mode="validation"
-    ),
+    BeforeValidator(_written),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MOST_USD}, mode="validation"),
 ]
 """An amount that is dollars in a policy file and micro-dollars in the model."""

@@ -10,8 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from policies.facts import Frozen
-from policies.limits import Count
+from policies.facts import LawPart
 
 Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:\[bot\])?$")]
 
@@ -28,13 +27,17 @@ class Liftable(StrEnum):
     OWN_APPROVAL = "own_approval"
 
 
-class Overrides(Frozen):
+class Overrides(LawPart):
     """`overrides.yaml`. Without the file nothing is lifted."""
 
     by: tuple[Login, ...] = ()
+    """People (changes.yaml) who may."""
     liftable: tuple[Liftable, ...] = ()
-    at_most_hours: int = Field(default=24, ge=1, le=24 * 31)
-    reason_of_at_least: Count = 20
+    """What they may lift."""
+    at_most_hours: Annotated[int, Field(ge=1, le=24 * 31, strict=True)] = 24
+    """How long an override lasts at the most."""
+    reason_of_at_least: Annotated[int, Field(ge=0, le=500, strict=True)] = 20
+    """How many characters its reason has at the least."""
 
     def names(self, login: str) -> bool:
         return login.casefold() in {name.casefold() for name in self.by}

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from policies.facts import Frozen
+from policies.facts import LawPart
 from policies.money import Usd
 
 #: Providers that the environment alone sets up.
@@ -22,7 +22,8 @@ BUILT_IN = ("local", "anthropic", "openai")
 #: Names that mean something else already, as a chain and as a provider.
 RESERVED = frozenset({"default", "rehearsal", "lexical", *BUILT_IN})
 
-ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", max_length=30)]
+PROVIDER_NAME = r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$"
+ProviderName = Annotated[str, StringConstraints(pattern=PROVIDER_NAME, max_length=30)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=80)]
 #: LangChain's own name of a provider, never the path of a class.
 LangChainName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -30,25 +31,30 @@ LangChainName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}
 _KEY, _KEY_END = "ELF_PROVIDER_", "_API_KEY"
 
 
-class ModelPrice(Frozen):
+class ModelPrice(LawPart):
     """US dollars for a million tokens, in and out, in the file; micro-dollars here."""
 
     input: Usd
+    """US dollars for a million tokens that are sent."""
     output: Usd
+    """US dollars for a million tokens that are answered."""
 
 
-class NamedProvider(Frozen):
+class NamedProvider(LawPart):
     """A server of OpenAI's wire at `url`, or LangChain's class for `langchain` (at its own address, or at `url`)."""
 
     url: Annotated[str, StringConstraints(max_length=300)] | None = None
+    """Where it is, with its path: https, or plain http on localhost and at loopback and private addresses."""
     langchain: LangChainName | None = None
-    #: What the provider's name alone means.
+    """LangChain's own name of the provider, such as `mistralai`; its package must be installed."""
     model: ModelName
+    """The model that the provider's name alone means."""
     prices: dict[ModelName, ModelPrice] = Field(default_factory=dict, max_length=100)
-    #: None: except on our own hardware.
+    """What its models cost. A model without a price here or in the list is not called, but on own hardware."""
     needs_key: bool | None = None
-    #: How the server wants the longest answer named (OpenAI's wire); newer models of OpenAI's at other addresses want the second.
+    """Whether it wants a key, ELF_PROVIDER_<NAME>_API_KEY; null: yes, but for own hardware."""
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """How the server wants the longest answer named (OpenAI's wire); some newer models want the second."""
 
     @field_validator("url")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from policies.law import FILES
 
@@ -18,4 +18,18 @@ def schemas() -> dict[str, str]:
 def _text(name: str) -> str:
     schema: dict[str, Any] = {"$schema": _DIALECT} | FILES[name].model_json_schema(mode="validation")
     schema["title"] = f"policies/{name}.yaml"
+    _close(schema)
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def _close(schema: Any) -> None:
+    """Names that fit no pattern of a mapping are refused when the file is read; the schema says so, too."""
+    if isinstance(schema, dict):
+        found = cast("dict[str, Any]", schema)
+        if "patternProperties" in found:
+            found.setdefault("additionalProperties", False)
+        for below in found.values():
+            _close(below)
+    elif isinstance(schema, list):
+        for below in cast("list[Any]", schema):
+            _close(below)

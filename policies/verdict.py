@@ -56,13 +56,23 @@ class Verdict(BaseModel):
 
     def text(self) -> str:
         """The tree, a line a rule, indented by two spaces a level."""
-        return "\n".join(self._lines(0))
+        return "\n".join(f"{'  ' * depth}{_SIGN[one.outcome]} {said}" for depth, one, said in self.lines())
 
-    def _lines(self, depth: int) -> Iterator[str]:
+    def lines(self, depth: int = 0, also: str = "") -> Iterator[tuple[int, Verdict, str]]:
+        """The tree as people read it: depth, node and sentence, line by line.
+
+        Where something refuses, that comes first: what else would be wanted helps nobody while it stands, and says so.
+        """
         when = f" (again at {self.retry_at:%Y-%m-%d %H:%M:%S} UTC)" if self.retry_at else ""
-        yield f"{'  ' * depth}{_SIGN[self.outcome]} {self.rule}: {self.reason}{when}"
+        yield depth, self, f"{self.rule}: {also}{self.reason}{when}"
+        refused = self.outcome is Outcome.DENY
+        first = [child for child in self.children if refused and child.outcome is Outcome.DENY]
+        for child in first:
+            yield from child.lines(depth + 1)
         for child in self.children:
-            yield from child._lines(depth + 1)
+            if child not in first:
+                soft = refused and not child.allowed
+                yield from child.lines(depth + 1, "would also be needed: " if soft else "")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; `from_dict` gives the equal verdict back."""

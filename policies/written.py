@@ -11,9 +11,9 @@ import re
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from policies.facts import Frozen
+from policies.facts import Kind, LawPart
 
 MAX_EXPRESSION, MAX_RULES = 500, 50
 #: The library stops an expression after ten thousand steps of a loop; loops in loops are refused before.
@@ -34,27 +34,57 @@ class CannotTell(RuntimeError):
     """An expression has no answer; whoever asked says no."""
 
 
-class Written(Frozen):
+class Written(LawPart):
     """One rule: where `when` is true, the change is refused, or wants so many approvals."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": ["kinds"],
+                "properties": {
+                    "then": {"const": "deny"},
+                    "kinds": {"type": "array", "contains": {"const": Kind.LAW.value}},
+                },
+            }
+        }
+    )
+
     when: Annotated[str, StringConstraints(min_length=1, max_length=MAX_EXPRESSION)]
+    """A CEL expression of 500 characters at the most; where it is true, the rule speaks. The file says what it can speak of."""
     then: Literal["deny", "needs_approval"]
+    """Refuse, or want approvals. No rule can allow."""
     reason: Annotated[str, StringConstraints(min_length=10, max_length=300)]
-    #: With `needs_approval`: by how many people.
+    """Why, in 10 to 300 characters: it stands in the verdict."""
     approvals: Annotated[int, Field(ge=1, strict=True)] = 1
+    """With `needs_approval`: by how many people."""
+    kinds: tuple[Kind, ...] | None = Field(default=None, min_length=1)
+    """The kinds it is asked of; without it, all but `law` and `rollback_team`, the ways by which things are undone."""
 
     @model_validator(mode="after")
     def _can_be_told(self) -> Self:
         compiled(self.when)
+        if self.then == "deny" and Kind.LAW in (self.kinds or ()):
+            raise ValueError("a rule that refuses changes to the law may never be taken out again; ask for approvals")
         return self
 
 
-class Rules(Frozen):
+class Rules(LawPart):
     """`rules.yaml`"""
 
     rules: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")], Written] = Field(
         default_factory=dict, max_length=MAX_RULES
     )
+    """Rules by a name of your own."""
+
+
+#: What undoes things is not in the way of a rule that was not written for it: a rule gone wrong is taken out by a change
+#: to the law, and a team that falls ill goes back.
+_WAYS_BACK = frozenset({Kind.LAW, Kind.ROLLBACK_TEAM})
+
+
+def asked_of(rule: Written, kind: Kind) -> bool:
+    """Whether the rule has a say in changes of this kind at all."""
+    return kind not in _WAYS_BACK if rule.kinds is None else kind in rule.kinds
 
 
 @lru_cache(maxsize=4 * MAX_RULES)

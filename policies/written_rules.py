@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from policies.case import Case
-from policies.facts import MICRO
+from policies.facts import MICRO, Kind
 from policies.verdict import Verdict, allow, combine, deny, many, needs_approval
-from policies.written import CannotTell, Written, holds
+from policies.written import CannotTell, Written, asked_of, holds
 
 
 def written(case: Case) -> Verdict | None:
-    """Every written rule's answer. None where there are none."""
-    rules = case.law.rules.rules
+    """The answer of every written rule that is asked of this kind. None where there are none."""
+    rules = {name: rule for name, rule in case.law.rules.rules.items() if asked_of(rule, case.kind)}
     if not rules:
         return None
     values = values_of(case)
@@ -23,7 +23,9 @@ def _answer(name: str, rule: Written, case: Case, values: dict[str, Any]) -> Ver
     try:
         speaks = holds(rule.when, values)
     except (CannotTell, ValueError) as error:
-        return deny(name, f"its expression has no answer ({error}); a person must mend policies/rules.yaml")
+        if case.kind is not Kind.LAW:
+            return deny(name, f"its expression has no answer ({error}); a person must mend policies/rules.yaml")
+        speaks = True  # a no would stand in the way of mending it, so it asks for what it may ask for
     if not speaks:
         return allow(name, "does not concern this change")
     if rule.then == "deny":

@@ -1,7 +1,7 @@
 """The linter of rendered manifests: what schema validators miss. Pure: the files of a `k8s` folder in, findings out.
 
-Pods fit the restricted Pod Security Standard; images have a version; selectors, ports, accounts and resources refer to what is there;
-quantities are quantities; nothing secret stands in the open.
+Pods fit the restricted Pod Security Standard; images have a version, foreign ones a digest; selectors, ports, accounts and resources
+refer to what is there; quantities are quantities; nothing secret stands in the open.
 """
 
 from __future__ import annotations
@@ -113,14 +113,14 @@ def _workload(one: Manifest, manifests: Iterable[Manifest]) -> Found:
         yield one.file, "serviceAccountName names no ServiceAccount of the folder"
     images = _images(manifests)
     for container in one.containers:
-        yield from ((one.file, what) for what in _container(container, images))
+        yield from ((one.file, what) for what in _container(container, images, one.name))
 
 
-def _container(container: Mapping[str, Any], images: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _container(container: Mapping[str, Any], images: Mapping[str, Mapping[str, Any]], own: str) -> Iterator[str]:
     name = text(container.get("name"))
     if not is_dns_name(name):
         yield "a container's name is not a DNS label"
-    if (why := _unversioned(text(container.get("image")), images)) is not None:
+    if (why := _unversioned(text(container.get("image")), images, own)) is not None:
         yield f"container {name}: {why}"
     yield from (f"container {name}: {what}" for what in _resources(mapping(container.get("resources"))))
     for port in map(mapping, sequence(container.get("ports"))):
@@ -133,13 +133,18 @@ def _container(container: Mapping[str, Any], images: Mapping[str, Mapping[str, A
             yield f"container {name}: {probe} asks port {port!r}, which it does not open"
 
 
-def _unversioned(image: str, images: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Why the image is not fixed: by a digest, or by a version that is not `latest`."""
+def _unversioned(image: str, images: Mapping[str, Mapping[str, Any]], own: str) -> str | None:
+    """Why the image is not fixed: by a digest; or, if it is the folder's own (`own`), by a version that is not `latest`.
+
+    The own one is built from the folder after the merge, so nobody can know its digest here. Whoever can push to a registry moves
+    the versions of any other.
+    """
     name, _, digest = image.partition("@")
     bare, tag = name, ""
     if ":" in name.rsplit("/", 1)[-1]:
         bare, tag = name.rsplit(":", 1)
     by = images.get(bare, {})
+    bare = text(by.get("newName")) or bare
     digest, tag = text(by.get("digest")) or digest, text(by.get("newTag")) or tag
     if digest:
         return (
@@ -149,6 +154,8 @@ def _unversioned(image: str, images: Mapping[str, Mapping[str, Any]]) -> str | N
         return (
             f"the image {bare[:80]!r} has {'the version latest' if tag else 'no version'}; give a digest or a version"
         )
+    if bare != own:
+        return f"the image {bare[:80]!r} is not made from this folder; give its digest (@sha256:...)"
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from mcp_servers.git.changes import Change, Review
 from mcp_servers.git.judging import Judgement
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
-from memory import change_views, decisions, ledger, overrides
+from memory import change_views, decisions, ledger, overrides, seen_changes
 from memory import changes as remembered
 from memory.session import Database
 from policies import replay
@@ -21,6 +21,8 @@ from policies.facts import Facts, Kind, Override
 from policies.kinds import kind_of
 
 DESK = "kernel:merge-desk"
+#: Commits of one change that are looked at for whose they are.
+_COMMITS = 100
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class DeskRecords:
             facts_sha=decisions.facts_sha(facts) if facts else None,
             ledger_seq=judgement.ledger_seq,
         )
+        found = self._seen(judgement)
         with self.database.begin() as session:
+            seen_changes.saw(session, found)
             if remembered.record_verdict(session, judged):
                 kept = decisions.keep_facts(session, change.number, facts) if facts else None
                 detail = {
@@ -72,6 +76,20 @@ class DeskRecords:
                     "verdict": judged.verdict,
                 }
                 self._append(session, DESK, "change.judge", change.number, verdict.outcome, detail)
+
+    def _seen(self, judgement: Judgement) -> seen_changes.Seen:
+        change, facts, law = judgement.change, judgement.facts, judgement.law
+        with self.database.read() as session:
+            known = seen_changes.seen(session, change.number)
+        requester = facts.requester if facts else known.requester if known else change.author
+        found = seen_changes.Seen(change.number, change.author, requester, change.created_at, change.head)
+        if facts is None or law is None or law.changes.is_person(change.author):
+            return found
+        if known is not None and known.head == change.head:
+            return replace(found, touched=known.touched)
+        commits = self.repository.log(change.head, limit=_COMMITS, without=facts.base)
+        hands = {it.author.email.casefold() for it in commits if len(it.parents) == 1}
+        return replace(found, touched=len(hands) > 1)
 
     def adopt_approvals(self, number: int, reviews: Sequence[Review]) -> None:
         """Writes down people's approvals that are not yet, whichever door they came by."""
@@ -135,7 +153,7 @@ class DeskRecords:
         detail = {"head": change.head, "base": base, "commit": commit, "kind": kind, "adopted": facts is None}
         outcome = end if end == "closed" or self._is_of(commit, base, change.head) else "merged_unjudged"
         with self.database.begin() as session:
-            if remembered.record_end(session, record):
+            if remembered.record_end(session, record, change.author):
                 self._append(
                     session, DESK, f"change.{'close' if end == 'closed' else 'merge'}", change.number, outcome, detail
                 )

@@ -18,7 +18,7 @@ from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server_facts import catalogue_tools, server_facts
-from policies import facts, law
+from policies import facts, lasting, law
 from policies.facts import ChangedFile, Facts, Kind, LawFacts, Override, Slot, SpecFacts, TeamFacts
 from policies.kinds import LAW_FOLDER, one_server_folder, team_folder, touched_folders
 from policies.money import usd_micro
@@ -137,22 +137,31 @@ def build(
         slots=remembered.slots,
         open_before=remembered.open_before,
         overrides=remembered.overrides,
-        law=_law_after(repository, contents),
+        law=_law_after(repository, contents, change, base.law, reviews),
         moved_at=_moved_at(change, reviews, remembered, now),
         read_at=now,
     )
 
 
-def _law_after(repository: Repository, contents: Contents) -> LawFacts | None:
-    """What becomes of policies/, if the change touches it. A law that nobody could read would stop everything."""
+def _law_after(
+    repository: Repository, contents: Contents, change: Change, before: law.Law, reviews: Sequence[Review]
+) -> LawFacts | None:
+    """What becomes of policies/, if the change touches it. A law that nobody could read, or change, would stop everything."""
     if not any(file.path.startswith(LAW_FOLDER) for file in contents.files):
         return None
     tree = repository.tree(contents.tree, law.FOLDER)
     try:
-        read_law(repository, contents.tree)
+        after = read_law(repository, contents.tree)
     except law.BadLaw as error:
         return LawFacts(tree=tree, problem=str(error)[:1000])
-    return LawFacts(tree=tree)
+    # Whoever binds today, opened this or reviewed it is there; of a login that it merely lists nobody knows.
+    known = {*before.changes.people, change.author, *(review.author for review in reviews)}
+    return LawFacts(
+        tree=tree,
+        problem=lasting.why_unheard(after),
+        locked=lasting.why_locked(after, target=change.base),
+        unproven=lasting.why_locked(after, known, target=change.base),
+    )
 
 
 def _moved_at(change: Change, reviews: Sequence[Review], remembered: Remembered, now: datetime) -> datetime:

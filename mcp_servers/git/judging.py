@@ -16,6 +16,7 @@ from mcp_servers.git.repository import Repository
 from mcp_servers.git.rooms import MOST_READ_BACK, READ_BACK, is_counted, rooms_of, since
 from memory import changes as remembered
 from memory import ledger, overrides, slots
+from memory.seen_changes import older_open
 from memory.session import Database
 from policies.evaluate import evaluate, refused
 from policies.facts import Facts, Kind, Override, Slot
@@ -82,7 +83,7 @@ def _facts(
         rows = _remembered(session, change, contents.team_path, limits, now)
         seq = ledger.head(session).seq
     facts = reading.build(repository, factory, change, base, contents, reviews, rows, now)
-    if reserve and _wants_slot(facts, limits) and _took_slot(database, facts, limits, now):
+    if reserve and _holds_wrong_slot(facts, limits) and _settled_slot(database, facts, limits, now):
         with database.read() as session:
             slots_now = _slots(session, limits, now)
         facts = facts.model_copy(update={"slots": slots_now})
@@ -108,7 +109,7 @@ def _remembered(
         on_behalf_of=intent.on_behalf_of if intent else None,
         verified_trees=frozenset(it.tree for it in verified),
         slots=_slots(session, limits, now),
-        open_before=remembered.older_open(session, intent.requester, change.number) if intent else 0,
+        open_before=older_open(session, intent.requester if intent else change.author, change.number),
         overrides=tuple(_override(given) for given in overrides.of_change(session, change.number)),
         judged_first=remembered.first_judged(session, change.number, change.head),
     )
@@ -145,17 +146,33 @@ def _slots(session: Session, limits: Limits, now: datetime) -> tuple[Slot, ...]:
     )
 
 
-def _wants_slot(facts: Facts, limits: Limits) -> bool:
-    """A counted change that was not proposed through the proposer (a branch pushed by hand) holds none yet."""
-    held = any(slot.number == facts.number for slot in facts.slots)
-    return facts.state == "open" and not held and is_counted(limits, kind_of(facts), facts.requester)
+def _holds_wrong_slot(facts: Facts, limits: Limits) -> bool:
+    """A counted change that was not proposed through the proposer (a branch pushed by hand) holds none yet; one whose
+    branch was pushed something else since holds that of another kind."""
+    kind = kind_of(facts)
+    wanted = {kind} if is_counted(limits, kind, facts.requester) else set[Kind]()
+    held = _held(facts)
+    return facts.state == "open" and held != wanted
 
 
-def _took_slot(database: Database, facts: Facts, limits: Limits, now: datetime) -> bool:
+def _settled_slot(database: Database, facts: Facts, limits: Limits, now: datetime) -> bool:
+    """Gives back what it holds as another kind, and takes a place as what it is, if there is one. False if nothing came of it."""
     kind = kind_of(facts)
     place = slots.Place(f"change:{facts.number}", kind.value, facts.requester, facts.number)
     try:
         with database.begin() as session:
+            slots.release(session, facts.number, now)
+            if not is_counted(limits, kind, facts.requester):
+                return True
             return slots.reserve(session, place, rooms_of(limits, kind, facts.requester, now), now)
     except slots.NoRoom:
-        return False  # not lost: the rule about the rate says it, with the time at which there is room
+        pass  # not lost: the rule about the rate says it, with the time at which there is room
+    if _held(facts):
+        with database.begin() as session:
+            slots.release(session, facts.number, now)
+    return bool(_held(facts))
+
+
+def _held(facts: Facts) -> set[Kind]:
+    """The kinds as which it holds places."""
+    return {slot.kind for slot in facts.slots if slot.number == facts.number and slot.state == "reserved"}

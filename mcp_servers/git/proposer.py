@@ -28,6 +28,7 @@ from mcp_servers.server_spec import ServerSpec
 from memory import changes as remembered
 from memory import ledger, slots
 from memory.changes import Intent
+from memory.seen_changes import older_open
 from memory.session import Database
 from policies.evaluate import evaluate
 from policies.facts import Facts, Kind
@@ -188,7 +189,7 @@ class Proposer:
 
     def _setting(self, base: reading.Base, requester: str) -> Setting:
         with self._database.read() as session:
-            open_before = remembered.older_open(session, requester, None)
+            open_before = older_open(session, requester, None)
         return Setting(base, self._login, self._target, open_before)
 
     def _last_verified(self, team: str) -> tuple[str, str, remembered.Verified]:

@@ -1,10 +1,13 @@
-"""A change to the law tried on the past before it binds: once for each pair of laws, kept, and shown on its pull request."""
+"""A change to the law tried on the past before it binds: kept for each pair of laws, shown on its pull request, and made again when
+there is much more of a past."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from mcp_servers.git import facts as reading
 from mcp_servers.git.judging import Judgement
@@ -21,6 +24,8 @@ MARKER = "elf-gate-replay"
 #: How many of the latest changes are replayed.
 MOST = 1000
 _SHOWN = 50
+#: So many new decisions make it worth while to replay again, at the least.
+_FEW = 5
 
 
 def replayed(past: list[Decision], before: Law, after: Law) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def replayed(past: list[Decision], before: Law, after: Law) -> dict[str, Any]:
 def replay_once(
     database: Database, repository: Repository, judgement: Judgement, actor: str, now: datetime
 ) -> Mapping[str, Any] | None:
-    """The replay of a change to the law that might pass, made now or known already; None for every other change."""
+    """The replay of a change to the law that might pass, made now or known already and not outdated; None for every other change."""
     facts, before = judgement.facts, judgement.law
     if facts is None or before is None or facts.law is None or facts.law.tree is None:
         return None
@@ -41,18 +46,25 @@ def replay_once(
     trees = facts.policy_tree, facts.law.tree
     with database.read() as session:
         known = decisions.replay_of(session, *trees)
-        past = [] if known is not None else decisions.past(session, most=MOST)
-    if known is not None:
+        outdated = known is None or _is_outdated(session, known, facts.number)
+        past = decisions.past(session, most=MOST) if outdated else []
+    if known is not None and not outdated:
         return known
     after = reading.read_law(repository, reading.read_contents(repository, facts.base, facts.head).tree)
     others = [one for one in past if one.number != facts.number]
     result = replayed(others, before, after) | {"until": now.isoformat()}
     with database.begin() as session:
-        if decisions.record_replay(session, *trees, result, now):
-            detail = {"before": trees[0], "after": trees[1], **_counts(result)}
-            subject = f"change:{facts.number}"
-            ledger.append(session, ledger.Entry(actor, "law.replay", subject, "replayed", now, detail))
+        decisions.record_replay(session, *trees, result, now)
+        detail = {"before": trees[0], "after": trees[1], **_counts(result)}
+        subject = f"change:{facts.number}"
+        ledger.append(session, ledger.Entry(actor, "law.replay", subject, "replayed", now, detail))
     return result
+
+
+def _is_outdated(session: Session, known: Mapping[str, Any], number: int) -> bool:
+    """Whether many more decisions were made since: a tenth of those it is of, so that the work stays in proportion to them."""
+    newer = decisions.judged_since(session, datetime.fromisoformat(known["until"]), number)
+    return newer >= max(_FEW, known["decisions"] // 10)
 
 
 def page(result: Mapping[str, Any]) -> str:

@@ -110,6 +110,11 @@ BROKEN: dict[str, tuple[Callable[[Files], None], str]] = {
     "no version": (_drop(KUSTOMIZATION, "images"), "no version"),
     "latest in the container": (_put(box, "image", "evil:latest"), "latest"),
     "a registry's port is no version": (_put(box, "image", "registry:5000/evil"), "no version"),
+    "somebody else's image by a version": (_put(box, "image", "evil:1.2.3"), "not made from this folder"),
+    "one's own name at somebody else's registry": (_put(box, "image", "evil.example/content-team:1"), "not made from this"),
+    "somebody else's image in the place of one's own": (
+        _put(_file("kustomization.yaml", "images", 0), "newName", "evil.example/x"), "not made from this folder",
+    ),
     "a digest that is none": (_put(box, "image", "evil@sha256:abc"), "no valid digest"),
     "selector": (_put(_file("deployment.yaml", "spec", "selector", "matchLabels"), "app.kubernetes.io/name", "x"), "selector"),
     "no selector": (_drop(_file("deployment.yaml", "spec"), "selector"), "selector"),
@@ -178,6 +183,12 @@ def test_yaml_that_says_two_things_is_refused() -> None:
 def test_a_digest_is_a_version() -> None:
     files = manifests()
     files["kustomization.yaml"]["images"] = [{"name": "content-team", "digest": "sha256:" + "a" * 64}]
+    assert said(files) == []
+
+
+def test_somebody_elses_image_is_named_by_digest() -> None:
+    files = manifests()
+    box(files)["image"] = "registry.example:5000/else@sha256:" + "a" * 64
     assert said(files) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from mcp_servers.git import replaying
 from mcp_servers.git.changes import Change, HeadMoved, NotAllowed, NotMergeable, Proposal, Refused
 from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.replaying import MARKER
@@ -56,6 +58,10 @@ def rows(world: World, action: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 def always(_case: Case, _override: object) -> bool:
     return True
+
+
+def never(*_: object) -> bool:
+    return False
 
 
 def comment(world: World, number: int) -> str:
@@ -206,6 +212,26 @@ def test_a_change_to_the_law_carries_a_replay_of_past_decisions(world: World) ->
     assert "0 of 3 past decisions" in comment(world, harmless.number)
 
 
+@pytest.mark.rows("L3")
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_replay_is_made_again_when_many_decisions_came_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, planted: bool
+) -> None:
+    if planted:
+        monkeypatch.setattr(replaying, "_is_outdated", never)
+    change = by_hand(world, edited(world))
+    assert "0 of 0 past decisions" in comment(world, change.number)
+    for number in range(1, 6):
+        world.clock.tick(seconds=1)
+        pushed = Proposal(f"auto/p/{number}", "New team", "", (), {**team_files(f"team-{'abcdef'[number]}")}, "x\n")
+        world.desk.judge(world.changes("elf-devops").propose(pushed).number)
+        world.desk.judge(change.number)
+        seen = 0 if planted or number < 5 else 5
+        assert f"of {seen} past decisions" in comment(world, change.number)
+    world.desk.judge(change.number)
+    assert len(rows(world, "law.replay")) == (1 if planted else 2)
+
+
 @pytest.mark.rows("L3", "F103")
 def test_a_verdict_s_row_names_head_base_law_facts_and_ledger_and_its_facts_come_back_equal(world: World) -> None:
     change = world.propose()
@@ -283,3 +309,23 @@ def test_an_override_written_past_the_ledger_is_none(world: World) -> None:
         session.execute(update(AuditRow).values(action=overrides.ACTION))
     with world.database.read() as session:
         assert overrides.of_change(session, change.number) == []
+
+
+@pytest.mark.rows("F106", "L3")
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"    agents_in: []\n    people_in: [policies]\n", b"    agents_in: []\n    people_in: []\n"),
+        (b"people:\n  - owner", b"people:\n  - somebody-else"),
+        (b"people:\n  - owner", b"people:\n  - owner\n  - second"),
+    ],
+)
+def test_a_law_that_would_lock_itself_is_not_merged_and_not_overridden(world: World, old: bytes, new: bytes) -> None:
+    change = by_hand(world, edited(world, old, new, "policies/changes.yaml"))
+    waiting = world.desk.merge_if_allowed(change.number)
+    assert isinstance(waiting, NotYet)
+    locked = next(child for child in waiting.verdict.children if child.rule == "law_readable")
+    assert not locked.allowed and ("never be changed again" in locked.reason or "overrides.yaml" in locked.reason)
+    with suppress(Refused):
+        assert isinstance(world.desk.override(change.number, OWNER, change.head, WHY, None), NotYet)
+    assert new not in world.repository.read("main", "policies/changes.yaml")

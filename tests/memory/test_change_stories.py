@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from memory import changes, ledger
+from memory import changes, decisions, ledger
 from memory.change_stories import Story, pattern_of, stories
 from memory.changes import End, Intent, Judged
 from memory.figures import Figure, figures
+from memory.seen_changes import Seen, saw, seen
 from memory.session import Database
 from memory.tables import DeploymentRow
 
@@ -103,6 +105,40 @@ def test_each_story_says_what_came_of_the_change_and_why(sqlite: Database) -> No
     }
     assert found[2].why == "we have an agency" and found[2].changes_asked and not found[1].changes_asked
     assert found[1].pattern == "marketing team, crewai, sequential, 3 members"
+
+
+@pytest.mark.rows("F112")
+def test_changes_that_nobody_asked_the_proposer_for_are_told_too(sqlite: Database) -> None:
+    facts = {"team": {"zone": "teams", "folder": "marketing_team"}}
+    for number, kind in enumerate(("change_team", "new_server", "law", "platform", "retire_team"), start=1):
+        with sqlite.begin() as session:
+            sha = decisions.keep_facts(session, facts | {"number": number})
+            child = {"rule": "objections", "outcome": "allow", "reason": "x"}
+            at = NOW + timedelta(minutes=number)
+            judged = Judged(number, TREE, TREE, TREE, kind, "allow", {"children": [child]}, at, sha)
+            changes.record_verdict(session, judged)
+            if number == 1:
+                saw(session, Seen(number, "elf-devops", "elf-devops", NOW, TREE, touched=True))
+    end(sqlite, 1, "merged", NOW + timedelta(hours=1), "change_team")
+    healthy(sqlite, 1, NOW + timedelta(hours=2))
+    found = told(sqlite)
+    assert [(it.number, it.kind, it.outcome, it.changes_asked) for it in found] == [
+        (1, "change_team", "held", True),
+        (2, "new_server", "open", False),
+        (5, "retire_team", "open", False),
+    ]
+    assert (found[0].subject, found[0].intended_at) == ("marketing-team", NOW)
+    with sqlite.read() as session:
+        assert [it.number for it in stories(session, since=NOW + timedelta(minutes=3))] == [5]
+        assert [it.number for it in stories(session, kind="new_server", most=5)] == [2]
+
+
+def test_what_was_touched_once_stays_so_and_the_same_again_writes_nothing(sqlite: Database) -> None:
+    first = Seen(7, "elf-devops", "elf-devops", NOW, TREE, touched=True)
+    with sqlite.begin() as session:
+        saw(session, first)
+        saw(session, replace(first, head="b" * 40, touched=False))
+        assert seen(session, 7) == replace(first, head="b" * 40)
 
 
 def test_a_pattern_groups_what_is_alike() -> None:

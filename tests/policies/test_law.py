@@ -42,7 +42,7 @@ def test_file_names_may_carry_their_folder_and_other_files_are_not_law() -> None
         ("limits.yaml", b"at_most: 5", b"at_most: -1", "greater than or equal to 0"),
         ("limits.yaml", b"at_most: 5", b"at_most: many", "integer"),
         ("limits.yaml", b"at_most: 5", b"at_mots: 5", "Extra inputs"),
-        ("limits.yaml", b"in_hours: 24", b"in_hours: 0", "greater than 0"),
+        ("limits.yaml", b"in_hours: 24", b"in_hours: 0", "greater than or equal to 1"),
         ("limits.yaml", b"- kernel:seed", b"- devops/planner", "pattern"),
         ("changes.yaml", b"  - elf-devops", b"  - OWNER", "both a person and an agent"),
         ("changes.yaml", b"people:\n  - owner", b"people: []", "at least 1"),

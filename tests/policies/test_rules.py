@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.case import Case
-from policies.facts import MICRO, Facts, Kind, ServerFacts, Slot
+from policies.facts import MICRO, CheckRun, Facts, Kind, ServerFacts, Slot
 from policies.kinds import kind_of
 from policies.law import KindLaw, Rate, Sizes
 from policies.verdict import Missing, Outcome
@@ -447,3 +447,18 @@ def test_what_is_missing_is_there_to_count_and_is_not_there_where_nobody_can_add
     assert lacks.missing == Missing(approvals=1, may_approve=("second",))
     [nobody] = [it for it in judged(own).children if it.rule == "approvals"]
     assert (nobody.outcome, nobody.missing) == (Outcome.NEEDS_APPROVAL, None)
+
+
+@pytest.mark.rows("L3")
+def test_of_a_refused_change_what_refuses_is_read_first_and_the_rest_says_that_it_is_not_enough() -> None:
+    unchecked = facts(
+        team=team(different=("x.py",)), reviews=(), check_run=CheckRun(state="not_executed", said="no sandbox")
+    )
+    verdict = judged(unchecked)
+    lines = verdict.text().splitlines()
+    assert lines[1].startswith("  [no] rerender: ")
+    soft = [line for line in lines if line.startswith("  [person]")]
+    assert {line.split(":")[0].split()[-1] for line in soft} == {"checks", "approvals"}
+    assert all(": would also be needed: " in line for line in soft)
+    assert len(lines) == 1 + len(verdict.children)
+    assert "would also be needed" not in judged(facts(reviews=())).text() + str(verdict.to_dict())
