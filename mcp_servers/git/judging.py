@@ -57,7 +57,7 @@ def judge(
     """
     try:
         facts, law_base, contents, seq = _facts(repository, factory, database, change, reviews, now, reserve=reserve)
-        facts = inspector.inspect(facts, contents, change, comments)
+        facts = inspector.inspect(facts, contents, change, comments, reviews)
         verdict = inspector.scrubbed(evaluate(facts, law_base.law, now))
     except Exception as error:  # noqa: BLE001 (a gate that crashes denies, and says why)
         why = f"the change could not be judged ({type(error).__name__}: {str(error)[:300]}); a person must look into it"

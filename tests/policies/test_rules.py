@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.case import Case
-from policies.facts import MICRO, Facts, Kind, ServerFacts, Slot
+from policies.facts import MICRO, ChangedFile, Facts, HistoryFacts, Kind, ServerFacts, Slot
 from policies.kinds import kind_of
 from policies.law import KindLaw, Rate, Sizes
 from policies.verdict import Outcome
@@ -427,3 +427,30 @@ def test_a_server_reaches_nothing_inside_and_runs_only_listed_programs() -> None
     assert blocked_by(judged(server(kind="stdio", command=("clock",)), listed)) == {"server_reach": Outcome.DENY}
     gone = server(tree_before=BEFORE, tree_after=None, forbidden_hosts=("10.0.0.1 is private",))
     assert judged(gone).allowed, "what is ill may always go away"
+
+
+@pytest.mark.rows("F106")
+@pytest.mark.parametrize(
+    ("passing", "blocked"),
+    [
+        (files(f"{HERE}draft.md"), set()),
+        (files("policies/limits.yaml", mode=None), {"history"}),
+        (files("teams/other_team/README.md"), {"history"}),
+        (files(f"{HERE}link", mode="120000"), {"history"}),
+        (files(f"{HERE}film.md", size=300_000), {"sizes"}),
+    ],
+)
+def test_what_commits_hold_on_the_way_is_held_to_the_same_paths_modes_and_sizes(
+    passing: tuple[ChangedFile, ...], blocked: set[str]
+) -> None:
+    assert set(blocked_by(judged(facts(history=HistoryFacts(commits=2, passing=passing))))) == blocked
+
+
+@pytest.mark.rows("F106")
+def test_what_may_pass_is_limited_to_the_paths_of_the_kind() -> None:
+    kinds = the_law().changes.kinds
+    law = kinds[Kind.NEW_TEAM].model_copy(update={"only_paths": (r"teams/marketing_team/(team\.yaml|README\.md)",)})
+    amending = amended(changes={"kinds": {**kinds, Kind.NEW_TEAM: law}})
+    passed = HistoryFacts(commits=2, passing=files(f"{HERE}draft.md"))
+    assert set(blocked_by(judged(facts(history=passed), amending))) == {"history"}
+    assert not blocked_by(judged(facts(history=HistoryFacts(commits=1)), amending))
