@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, Protocol
 
 ChangeState = Literal["open", "merged", "closed"]
 StatusState = Literal["pending", "success", "failure", "error"]
-Verdict = Literal["approved", "changes_requested", "dismissed"]
+Verdict = Literal["approved", "changes_requested", "commented", "dismissed"]
 NextStep = Literal["try_again_later", "evaluate_again", "fix_the_change", "ask_a_person", "give_up"]
 
 #: The longest description a commit status can carry; what is longer is cut.
@@ -181,7 +181,7 @@ class Changes(Protocol):
         ...
 
     def reviews(self, number: int) -> list[Review]:
-        """Every review with a verdict, oldest first; an approval of an earlier head shows as dismissed."""
+        """Every review, oldest first, remarks without a verdict too; an approval of an earlier head shows as dismissed."""
         ...
 
     def publish_status(

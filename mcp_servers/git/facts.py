@@ -166,7 +166,7 @@ def _law_after(repository: Repository, contents: Contents) -> LawFacts | None:
 
 def _moved_at(change: Change, reviews: Sequence[Review], remembered: Remembered, now: datetime) -> datetime:
     """When somebody last did something to it. What its own author says of it does not count, but a new commit does."""
-    reviewed = [review.at for review in reviews if review.author != change.author]
+    reviewed = [it.at for it in reviews if it.author != change.author and it.verdict != "commented"]
     overridden = [override.at for override in remembered.overrides]
     return max(change.created_at, remembered.judged_first or now, *reviewed, *overridden)
 

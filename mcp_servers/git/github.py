@@ -41,6 +41,7 @@ ATTEMPTS = 3
 VERDICTS: dict[str, Verdict] = {
     "APPROVED": "approved",
     "CHANGES_REQUESTED": "changes_requested",
+    "COMMENTED": "commented",
     "DISMISSED": "dismissed",
 }
 STATES: dict[str, StatusState] = {state: state for state in ("pending", "success", "failure", "error")}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcp_servers.checks import code_shape, manifests, texts
-from mcp_servers.checks.secret_scan import SecretScanner
+from mcp_servers.checks.secret_scan import SecretScanner, text_of
 from mcp_servers.git.changes import Change, Comment, Proposal, Review
 from mcp_servers.git.checking import Checks, Folder
 from mcp_servers.git.facts import Contents
@@ -143,9 +143,7 @@ def _folder(facts: Facts) -> TeamFacts | ServerFacts | None:
 
 def look_at_files(scanner: SecretScanner, files: Mapping[str, bytes]) -> Iterator[Finding]:
     """Findings in each file (path in the repository -> bytes) by itself."""
-    read = {
-        path: data.decode("utf-8", "backslashreplace") for path, data in files.items() if len(data) <= texts.LARGEST
-    }
+    read = {path: text_of(data) for path, data in files.items() if len(data) <= texts.LARGEST}
     # Nearly always there is nothing, and that is found out many times faster of all of them at once.
     clean = scanner.is_clean("\n".join((*files, *read.values())))
     for path, data in files.items():
@@ -157,7 +155,7 @@ def look_at_files(scanner: SecretScanner, files: Mapping[str, bytes]) -> Iterato
 
 def look_at_past(scanner: SecretScanner, versions: Sequence[tuple[str, bytes]]) -> Iterator[Finding]:
     """Secrets in what files were on the way: (where, content). How it read does not matter any more, what it says does."""
-    read = [(where, data.decode("utf-8", "backslashreplace")) for where, data in versions]
+    read = [(where, text_of(data)) for where, data in versions]
     if not scanner.is_clean("\n".join(text for pair in read for text in pair)):
         for where, text in read:
             yield from scanner.look(where, text)
