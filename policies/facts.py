@@ -105,6 +105,8 @@ class TeamFacts(Frozen):
     different: tuple[str, ...] = ()
     #: Trees of this very folder that were deployed and found healthy.
     verified_trees: frozenset[str] = frozenset()
+    #: Trees of this very folder that were deployed and found ill, and still are what main wants (an open incident).
+    ill_trees: frozenset[str] = frozenset()
     #: Other folders of the company that have the same name: (zone, folder).
     namesakes: tuple[tuple[str, str], ...] = ()
     #: What the team would cost in a month; None if nobody can say.

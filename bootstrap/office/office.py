@@ -22,6 +22,7 @@ from mcp_servers.git.anchors import anchors
 from mcp_servers.git.changes import Change, Changes, HeadMoved
 from mcp_servers.git.desk_records import without_secrets
 from mcp_servers.git.merge_desk import Closed, Merged, MergeDesk, NotYet
+from mcp_servers.git.objects import NoMergeBase
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
 from memory import ledger, messages, registry
@@ -202,7 +203,12 @@ class Office:
         if change.merge_commit is not None:
             # What main was before the merge: nothing differs from what it is since.
             base = self.repository.log(change.merge_commit, limit=1)[0].parents[0]
-        return [{"status": one.status, "path": one.path} for one in self.repository.changes(base, change.head)]
+        try:
+            changed = self.repository.changes(base, change.head)
+        except NoMergeBase:
+            # A branch that was pushed anew from nothing: all of it would be added. Why it is not merged, the verdict says.
+            return [{"status": "A", "path": one.path} for one in self.repository.listing(change.head)]
+        return [{"status": one.status, "path": one.path} for one in changed]
 
     # --- looking ---
 

@@ -157,8 +157,11 @@ class DeskRecords:
         return "/".join(next(iter(from_paths))) if len(from_paths) == 1 else None
 
     def _is_of(self, commit: str | None, base: str, head: str) -> bool:
-        """Whether the merge commit joins exactly the judged base and head."""
-        return commit is not None and list(self.repository.log(commit, limit=1)[0].parents) == [base, head]
+        """Whether the merge commit joins exactly the judged base and head, and holds the very tree that was judged."""
+        if commit is None:
+            return False
+        [merged] = self.repository.log(commit, limit=1)
+        return list(merged.parents) == [base, head] and merged.tree == self.repository.merge_tree(base, head)
 
     def _append(
         self, session: Session, actor: str, action: str, number: int, outcome: str, detail: Mapping[str, object]

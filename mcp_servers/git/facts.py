@@ -47,6 +47,7 @@ class Remembered:
     asked_for: Kind | None = None
     on_behalf_of: str | None = None
     verified_trees: frozenset[str] = frozenset()
+    ill_trees: frozenset[str] = frozenset()
     slots: tuple[Slot, ...] = ()
     open_before: int = 0
     overrides: tuple[Override, ...] = ()
@@ -115,7 +116,7 @@ def build(
     now: datetime,
 ) -> Facts:
     """All facts of the change, for one verdict."""
-    team = _team(repository, factory, base.commit, contents, remembered.verified_trees) if contents.folder else None
+    team = _team(repository, factory, base.commit, contents, remembered) if contents.folder else None
     networks = base.law.access.own_networks
     server = (
         server_facts(repository, base.commit, contents.tree, contents.server, networks) if contents.server else None
@@ -219,9 +220,7 @@ def _with_folders(path: str) -> Iterator[str]:
         yield path
 
 
-def _team(
-    repository: Repository, factory: Factory, base: str, contents: Contents, verified: frozenset[str]
-) -> TeamFacts:
+def _team(repository: Repository, factory: Factory, base: str, contents: Contents, remembered: Remembered) -> TeamFacts:
     assert contents.folder is not None
     zone, folder = contents.folder
     path = f"{zone}/{folder}"
@@ -230,7 +229,8 @@ def _team(
         folder=folder,
         tree_before=repository.tree(base, path),
         tree_after=repository.tree(contents.tree, path),
-        verified_trees=verified,
+        verified_trees=remembered.verified_trees,
+        ill_trees=remembered.ill_trees,
         namesakes=namesakes(contents.before, zone, folder),
     )
     before = _spec_or_none(repository, factory, base, path) if read.tree_before else None

@@ -15,7 +15,7 @@ from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.rooms import MOST_READ_BACK, READ_BACK, is_counted, rooms_of, since
 from memory import changes as remembered
-from memory import ledger, overrides, slots
+from memory import deployments, ledger, overrides, slots
 from memory.session import Database
 from policies.evaluate import evaluate, refused
 from policies.facts import Facts, Kind, Override, Slot
@@ -107,6 +107,7 @@ def _remembered(
         asked_for=Kind(intent.kind) if intent else None,
         on_behalf_of=intent.on_behalf_of if intent else None,
         verified_trees=frozenset(it.tree for it in verified),
+        ill_trees=deployments.ill_trees(session, team_path) if team_path else frozenset(),
         slots=_slots(session, limits, now),
         open_before=remembered.older_open(session, intent.requester, change.number) if intent else 0,
         overrides=tuple(_override(given) for given in overrides.of_change(session, change.number)),

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from mcp_servers.git.changes import BaseMoved, HeadMoved, NotAllowed, Proposal, Unavailable
+from mcp_servers.git.forge import wire_pulls
 from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.verdict_page import CONTEXT
 from memory import changes, ledger
 from memory.change_state import State, progress, state_of
 from memory.change_tables import VerdictRow
 from policies.verdict import Outcome
-from tests.git.desk_world import OWNER, World, seeded, team_files
+from tests.git.desk_world import OWNER, WHO, World, seeded, team_files
 
 NEW = "teams/marketing_team"
 
@@ -159,6 +160,56 @@ def test_a_commit_pushed_between_verdict_and_merge_is_not_merged(world: World) -
     done = world.desk.approve(change.number, OWNER, change.head)
     assert isinstance(done, NotYet) and racing.merges == 1
     assert world.repository.tree("main", NEW) is None
+
+
+@pytest.mark.rows("F99", "F106")
+def test_a_merge_that_joins_the_judged_commits_in_another_tree_is_recorded_as_unjudged(world: World) -> None:
+    """GitHub merges by itself; that it comes to the same tree is looked at, not believed."""
+    change = world.propose()
+
+    class Other:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.changes("elf-gate"), name)
+
+        def merge(self, number: int, expected_head: str, message: str) -> str:
+            parents = [world.main(), expected_head]
+            tree = world.repository.write_tree(expected_head, {"policies/limits.yaml": b"new_teams: {}\n"})
+            commit = world.repository.commit_tree(tree, parents, message, WHO, world.clock.at)
+            world.repository.update_ref("refs/heads/main", commit, parents[0])
+            return commit
+
+    world.restart(gate=Other())
+    assert isinstance(world.desk.approve(change.number, OWNER, change.head), Merged)
+    assert entries(world)[-1] == ("kernel:merge-desk", "change.merge", "merged_unjudged")
+
+
+@pytest.mark.rows("F102")
+def test_what_an_account_left_that_is_gone_is_nobodys_and_bars_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitHub gives `user: null` then."""
+    change = world.propose()
+    second = world.changes("second")
+    second.approve(change.number, change.head, "Fine")
+    second.comment(change.number, "a-remark", "Good")
+    world.changes("elf-gate").publish_status(change.head, "else", "success", "")
+    shown = wire_pulls.user
+
+    def user(site: Any, login: str) -> Any:
+        return None if login in ("second", "elf-gate") else shown(site, login)
+
+    def nobody(*_anyone: object) -> None:
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(wire_pulls, "user", user)
+        assert [it.author for it in world.gate.reviews(change.number)] == ["ghost"]
+        assert {it.author for it in world.gate.comments(change.number)} == {"ghost"}
+        assert {it.creator for it in world.gate.statuses(change.head)} == {"ghost"}
+        assert world.desk.judge(change.number).outcome is Outcome.NEEDS_APPROVAL
+        assert isinstance(world.desk.approve(change.number, OWNER, change.head), Merged)
+        patched.setattr(wire_pulls, "user", nobody)
+        assert world.gate.get(change.number).author == "ghost"
 
 
 @pytest.mark.rows("F99")

@@ -334,6 +334,7 @@ def test_a_budget_that_does_not_rise_is_not_asked_about_again_but_a_rollback_may
 def test_a_way_back_brings_no_tool_back_that_somebody_took_away(had: Any, has: Any, asked: bool) -> None:
     """Naming a tool of the catalogue grants it, so nobody's yes would be a grant that nobody gave."""
     trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    trees["ill_trees"] = frozenset({BEFORE})
     back = rollback(team=team(**trees, spec_before=spec(tools=had), spec_after=spec(tools=has)))
     assert blocked_by(judged(back)) == ({"approvals": Outcome.NEEDS_APPROVAL} if asked else {})
     assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
@@ -344,7 +345,10 @@ def test_a_way_back_brings_no_tool_back_that_somebody_took_away(had: Any, has: A
 def test_an_agent_does_not_take_a_healthy_team_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the bot's key a team could be sent back and forth between its old states for ever."""
     both = frozenset({VERIFIED, BEFORE})
-    back = rollback(team=team(tree_before=BEFORE, tree_after=VERIFIED, verified_trees=both, spec_before=spec()))
+    ill = frozenset({BEFORE})
+    back = rollback(
+        team=team(tree_before=BEFORE, tree_after=VERIFIED, verified_trees=both, ill_trees=ill, spec_before=spec())
+    )
     assert blocked_by(judged(back)) == {"approvals": Outcome.NEEDS_APPROVAL}
     assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
     assert judged(back.model_copy(update={"author": "owner", "requester": "owner"})).allowed, "a person may"
@@ -352,9 +356,28 @@ def test_an_agent_does_not_take_a_healthy_team_back_by_itself(monkeypatch: pytes
     assert judged(back).allowed, "the look at where it comes from alone stood in the way"
 
 
+@pytest.mark.rows("F58", "F107")
+def test_an_agent_takes_a_team_back_only_from_a_tree_that_was_found_ill(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    back = rollback(team=team(**trees, spec_before=spec(), ill_trees=frozenset({AFTER})))
+    assert blocked_by(judged(back)) == {"approvals": Outcome.NEEDS_APPROVAL}
+    assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
+    assert judged(back.model_copy(update={"author": "owner", "requester": "owner"})).allowed, "a person may"
+    monkeypatch.setattr(Case, "leaves_illness", True)
+    assert judged(back).allowed, "that alone stood in the way"
+
+
+@pytest.mark.rows("F106")
+def test_a_ghost_is_no_person_whoever_is_listed() -> None:
+    law = amended(changes={"people": ("ghost", "owner")})
+    assert blocked_by(judged(facts(reviews=(approval("ghost"),)), law)) == {"approvals": Outcome.NEEDS_APPROVAL}
+    assert judged(facts(reviews=(approval(),)), law).allowed
+
+
 def test_a_way_back_asks_nobody_once_nobody_looks_at_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Case, "tools_rise", False)
     trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    trees["ill_trees"] = frozenset({BEFORE})
     regained = spec(tools=(("editor", True, "weather__now"),))
     assert judged(rollback(team=team(**trees, spec_before=spec(), spec_after=regained))).allowed
 
