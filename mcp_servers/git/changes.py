@@ -97,6 +97,15 @@ class Comment:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Turn:
+    """That somebody closed a change without a merge, or opened it again."""
+
+    event: Literal["closed", "reopened"]
+    who: str
+    at: datetime
+
+
 class ChangesError(Exception):
     """Something did not work at the place of changes; `next_step` says what to do about it."""
 
@@ -159,6 +168,12 @@ class BaseMoved(NotMergeable):
     next_step = "evaluate_again"
 
 
+def plain_words(body: str) -> str:
+    """What a remark says, without the marker that a comment of ours begins with."""
+    first, _, rest = body.partition("\n")
+    return (rest if first.startswith("<!-- elf:") else body).strip()
+
+
 class Changes(Protocol):
     """The place of changes, seen by one identity."""
 
@@ -198,6 +213,10 @@ class Changes(Protocol):
 
     def comments(self, number: int) -> Sequence[Comment]:
         """All comments, oldest first. Anybody may write any marker: trust the author, not the marker."""
+        ...
+
+    def turns(self, number: int) -> Sequence[Turn]:
+        """Who closed and reopened the change, oldest first."""
         ...
 
     def approve(self, number: int, head: str, body: str = "") -> None:

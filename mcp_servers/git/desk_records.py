@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.changes import Change, Review, Turn
 from mcp_servers.git.judging import Judgement
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
@@ -96,6 +96,17 @@ class DeskRecords:
             self._append(
                 session, f"person:{login}", "change.reject", number, "rejected", {"why": self.hide(why)[:2000]}
             )
+
+    def rejection_is_told(self, number: int) -> bool:
+        with self.database.read() as session:
+            return change_views.rejection_is_told(session, number)
+
+    def reopened(self, number: int, turn: Turn) -> None:
+        """That a person opened a closed change again: it is judged as if it had never been closed."""
+        with self.database.begin() as session:
+            if remembered.reopen(session, number):
+                detail = {"at": turn.at.isoformat()}
+                self._append(session, f"person:{turn.who}", "change.reopen", number, "reopened", detail)
 
     def override(self, number: int, given: Override) -> None:
         """A person's override; the ledger's row is all there is of it."""

@@ -51,6 +51,8 @@ class Remembered:
     slots: tuple[Slot, ...] = ()
     open_before: int = 0
     overrides: tuple[Override, ...] = ()
+    #: When a person last opened the change again after it had been closed; None if nobody did.
+    reopened_at: datetime | None = None
     #: When the head was first judged; None: just now.
     judged_first: datetime | None = None
 
@@ -143,7 +145,7 @@ def build(
         team=team,
         server=server,
         reports=reports_facts(repository, factory, contents.tree) if concerns_reports(contents.files) else None,
-        reviews=tuple(_review(review) for review in reviews),
+        reviews=tuple(_review(review) for review in reviews if not _lapsed(review, remembered)),
         slots=remembered.slots,
         open_before=remembered.open_before,
         overrides=remembered.overrides,
@@ -169,6 +171,8 @@ def _moved_at(change: Change, reviews: Sequence[Review], remembered: Remembered,
     """When somebody last did something to it. What its own author says of it does not count, but a new commit does."""
     reviewed = [it.at for it in reviews if it.author != change.author and it.verdict != "commented"]
     overridden = [override.at for override in remembered.overrides]
+    if remembered.reopened_at is not None:
+        reviewed.append(remembered.reopened_at)
     return max(change.created_at, remembered.judged_first or now, *reviewed, *overridden)
 
 
@@ -305,6 +309,12 @@ def _tip(repository: Repository, branch: str) -> str:
         return repository.refs(f"refs/heads/{branch}").get(f"refs/heads/{branch}", "")
     except UnknownRevision:
         return ""
+
+
+def _lapsed(review: Review, remembered: Remembered) -> bool:
+    """Whether it is an approval from before the change was closed: who opens it again wants it looked at, not merged at once."""
+    again = remembered.reopened_at
+    return again is not None and review.verdict == "approved" and review.at <= again
 
 
 def _review(review: Review) -> facts.Review:

@@ -30,6 +30,7 @@ from mcp_servers.git.changes import (
     Review,
     Status,
     StatusState,
+    Turn,
     Unavailable,
     Verdict,
 )
@@ -47,6 +48,7 @@ VERDICTS: dict[str, Verdict] = {
     "COMMENTED": "commented",
     "DISMISSED": "dismissed",
 }
+TURNS: dict[str, Literal["closed", "reopened"]] = {"closed": "closed", "reopened": "reopened"}
 STATES: dict[str, StatusState] = {state: state for state in ("pending", "success", "failure", "error")}
 
 
@@ -178,6 +180,11 @@ class GitHubChanges:
         with self._repository() as repository:
             found = repository.get_issue(number).get_comments()
             return [Comment(_login(comment.user), comment.body, _utc(comment.created_at)) for comment in found]
+
+    def turns(self, number: int) -> list[Turn]:
+        with self._repository() as repository:
+            found = repository.get_issue(number).get_events()
+            return [Turn(TURNS[it.event], _login(it.actor), _utc(it.created_at)) for it in found if it.event in TURNS]
 
     def approve(self, number: int, head: str, body: str = "") -> None:
         with self._repository() as repository:

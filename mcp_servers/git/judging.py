@@ -14,8 +14,8 @@ from mcp_servers.git.factory import Factory
 from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.rooms import MOST_READ_BACK, READ_BACK, is_counted, rooms_of, since
+from memory import change_views, deployments, ledger, overrides, slots
 from memory import changes as remembered
-from memory import deployments, ledger, overrides, slots
 from memory.session import Database
 from policies.evaluate import evaluate, refused
 from policies.facts import Facts, Kind, Override, Slot
@@ -111,6 +111,7 @@ def _remembered(
         slots=_slots(session, limits, now),
         open_before=remembered.older_open(session, intent.requester, change.number) if intent else 0,
         overrides=tuple(_override(given) for given in overrides.of_change(session, change.number)),
+        reopened_at=change_views.reopened_at(session, change.number),
         judged_first=remembered.first_judged(session, change.number, change.head),
     )
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mcp_servers.git.changes import BaseMoved, HeadMoved, NotAllowed, Proposal, Unavailable
@@ -15,7 +16,9 @@ from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.verdict_page import CONTEXT
 from memory import changes, ledger
 from memory.change_state import State, progress, state_of
+from memory.change_stories import stories
 from memory.change_tables import VerdictRow
+from policies.facts import CheckRun
 from policies.verdict import Outcome
 from tests.git.desk_world import OWNER, WHO, World, seeded, team_files
 
@@ -275,6 +278,81 @@ def test_a_rejection_closes_with_the_reason_and_frees_the_place(world: World) ->
 
 
 @pytest.mark.rows("F99")
+def reopened(world: World, number: int, login: str, state: str = "open") -> None:
+    answer = httpx.patch(
+        f"{world.url}/api/v3/repos/elf/company/pulls/{number}",
+        headers={"Authorization": f"Bearer token-of-{login}"},
+        json={"state": state},
+    )
+    assert answer.json()["state"] == state, answer.text
+
+
+@pytest.mark.rows("F102", "F106")
+def test_what_a_person_closed_and_an_agent_opens_again_is_closed_again_though_it_was_approved(world: World) -> None:
+    change = world.propose()
+    world.checks.run = CheckRun(state="running", said="checks are running")
+    assert isinstance(world.desk.approve(change.number, OWNER, change.head), NotYet)
+    world.desk.reject(change.number, OWNER, "On second thoughts, no")
+    world.checks.run = CheckRun(state="passed", said="linted, typed, tested")
+    reopened(world, change.number, "elf-devops")
+    assert world.desk.tick().closed == [change.number]
+    assert world.gate.get(change.number).state == "closed"
+    assert world.repository.tree("main", NEW) is None
+
+
+@pytest.mark.rows("F102", "F106")
+def test_what_a_person_opens_again_is_judged_anew_and_merged_by_a_new_approval_alone(world: World) -> None:
+    change = world.propose()
+    world.changes("owner").approve(change.number, change.head)
+    world.desk.reject(change.number, OWNER, "On second thoughts, no")
+    world.clock.tick(seconds=5)
+    reopened(world, change.number, "owner")
+    assert world.desk.tick().waiting == [change.number]
+    assert state(world, change.number) is State.JUDGED
+    assert ("person:owner", "change.reopen", "reopened") in entries(world)
+    world.clock.tick(seconds=5)
+    assert isinstance(world.desk.approve(change.number, OWNER, change.head), Merged)
+    assert state(world, change.number) is State.MERGED
+
+
+def test_a_change_that_lay_too_long_and_was_opened_again_has_its_time_anew(world: World) -> None:
+    change = world.propose()
+    world.clock.tick(days=15)
+    assert world.desk.tick().closed == [change.number]
+    reopened(world, change.number, "owner")
+    assert world.desk.tick().waiting == [change.number]
+
+
+@pytest.mark.rows("F113")
+@pytest.mark.parametrize("how", ["comment", "review"])
+def test_what_a_person_said_when_they_closed_it_at_its_place_is_the_reason(world: World, how: str) -> None:
+    change = world.propose()
+    world.changes("owner").comment(change.number, "a", "I will look at it tomorrow")
+    world.clock.tick(hours=20)
+    said = {"comment": "issues/{}/comments", "review": "pulls/{}/reviews"}[how].format(change.number)
+    body = {"body": "We have an agency for that"} | ({"event": "COMMENT"} if how == "review" else {})
+    at = f"{world.url}/api/v3/repos/elf/company/{said}"
+    httpx.post(at, headers={"Authorization": "Bearer token-of-owner"}, json=body).raise_for_status()
+    world.changes("second").comment(change.number, "b", "I disagree")
+    reopened(world, change.number, "owner", "closed")
+    world.desk.tick()
+    with world.database.read() as session:
+        [story] = stories(session, kind="new_team", most=5)
+    assert (story.outcome, story.why) == ("rejected", "We have an agency for that")
+    world.desk.tick()
+    assert [it for it in entries(world) if it[1] == "change.reject"] == [("person:owner", "change.reject", "rejected")]
+
+
+@pytest.mark.rows("F113")
+def test_who_closes_without_a_word_gave_no_reason(world: World) -> None:
+    change = world.propose()
+    world.changes("owner").comment(change.number, "a", "I will look at it tomorrow")
+    world.clock.tick(hours=20)
+    reopened(world, change.number, "owner", "closed")
+    world.desk.tick()
+    assert not [it for it in entries(world) if it[1] == "change.reject"]
+
+
 def test_a_gate_that_crashes_denies_says_so_and_never_merges(world: World) -> None:
     change = world.propose()
     world.changes("owner").approve(change.number, change.head)

@@ -102,6 +102,8 @@ def edit_pull(visit: Visit, number: int, *, title: str | None, body: str | None,
         assert row is not None
         edited = standing(row, visit.repository.refs("refs/"))
         for action in actions:
+            if action != "edited":
+                store.insert_turn(connection, visit.repo, number, action, visit.identity.login, visit.site.time())
             events.tell_pull(visit, connection, action, edited, changes=_changes(pull.row, columns))
     visit.site.courier.wake()
     return edited

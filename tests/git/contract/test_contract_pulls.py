@@ -140,6 +140,10 @@ def test_a_closed_pull_request_is_reopened(place: Place) -> None:
     place.api("author", "PATCH", f"pulls/{number}", {"state": "closed"})
     found = place.api("author", "PATCH", f"pulls/{number}", {"state": "open"}).json()
     assert (found["state"], found["closed_at"]) == ("open", None)
+    told = place.api("author", "GET", f"issues/{number}/events").json()
+    login = place.login("author")
+    turns = [(it["event"], it["actor"]["login"]) for it in told if it["event"] in {"closed", "reopened"}]
+    assert turns == [("closed", login), ("reopened", login)]
 
 
 def test_deleting_the_branch_closes_its_pull_request_for_good(place: Place) -> None:
