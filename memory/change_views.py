@@ -47,6 +47,14 @@ def rejection_is_told(session: Session, number: int) -> bool:
     return session.scalars(last).first() == "change.reject"
 
 
+def left_to_people(session: Session, number: int, head: str) -> bool:
+    """Whether this commit's merge was left to a person, because its place does not let the gate make it."""
+    query = select(AuditRow.detail).where(
+        AuditRow.action == "change.leave_to_people", AuditRow.subject == f"change:{number}"
+    )
+    return any(json.loads(detail)["head"] == head for detail in session.scalars(query))
+
+
 def reopened_at(session: Session, number: int) -> datetime | None:
     """When a person last opened the change again, as its place tells the time; None if nobody did."""
     query = (

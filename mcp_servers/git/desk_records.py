@@ -108,6 +108,16 @@ class DeskRecords:
                 detail = {"at": turn.at.isoformat()}
                 self._append(session, f"person:{turn.who}", "change.reopen", number, "reopened", detail)
 
+    def is_left_to_people(self, number: int, head: str) -> bool:
+        with self.database.read() as session:
+            return change_views.left_to_people(session, number, head)
+
+    def left_to_people(self, number: int, head: str, why: str) -> None:
+        """That the gate may not merge this commit, though the law lets it: a person has to."""
+        with self.database.begin() as session:
+            detail = {"head": head, "why": self.hide(why)[:2000]}
+            self._append(session, DESK, "change.leave_to_people", number, "waiting", detail)
+
     def override(self, number: int, given: Override) -> None:
         """A person's override; the ledger's row is all there is of it."""
         row = overrides.Given(

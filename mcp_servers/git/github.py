@@ -98,10 +98,11 @@ class CurrentToken(Auth.Token):
 class GitHubChanges:
     """The `Changes` of one identity. Usable from several threads; `close` it at the end."""
 
-    def __init__(self, account: Account, now: Callable[[], datetime]) -> None:
+    def __init__(self, account: Account, now: Callable[[], datetime], courtesy: Courtesy | None = None) -> None:
+        """`courtesy` is given where the identity has other clients: they take turns then."""
         self.account = account
         self._now = now
-        self._courtesy = Courtesy(account.writes_a_minute, now)
+        self._courtesy = courtesy or Courtesy(account.writes_a_minute, now)
         # PyGithub's connection is not made for threads: each call takes a client of its own from here.
         self._idle: list[Github] = []
 

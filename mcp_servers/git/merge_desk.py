@@ -44,6 +44,8 @@ _ATTEMPTS = 3
 _PATIENCE_S = 20.0
 #: What who closes a change said so long before is taken for the reason.
 _SAID_WITH_IT = timedelta(hours=1)
+#: What GitHub runs: merging a change to it wants a right of its own there.
+_WORKFLOWS = ".github/workflows/"
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,8 @@ class MergeDesk:
                 judgement = self._judge(change)
                 if judgement.facts is None or not judgement.verdict.allowed:
                     return self._close_if_stale(judgement) or NotYet(number, judgement.verdict)
+                if self._records.is_left_to_people(number, change.head):
+                    return NotYet(number, judgement.verdict)
                 if (commit := self._merge(judgement.facts, change)) is not None:
                     return Merged(number, commit)
             return NotYet(number, self._judge(self._changes.get(number)).verdict)
@@ -215,8 +219,26 @@ class MergeDesk:
             commit = self._changes.merge(change.number, facts.head, message)
         except (HeadMoved, BaseMoved, NotMergeable):
             return None
+        except NotAllowed as error:
+            if not any(file.path.startswith(_WORKFLOWS) for file in facts.files):
+                raise
+            self._leave_to_people(change, str(error))
+            return None
         self._records.end(change, "merged", commit, facts)
         return commit
+
+    def _leave_to_people(self, change: Change, why: str) -> None:
+        """GitHub lets no App without the right to workflows merge one, and the gate must not have that right. Said once a commit."""
+        self._changes.comment(
+            change.number,
+            "left-to-people",
+            f"The gate says yes to {change.head[:12]} and may not merge it: it changes `{_WORKFLOWS}` ({self._hidden(why)}). "
+            "A person merges it here, with a merge commit; afterwards it is recorded as any other.",
+        )
+        self._records.left_to_people(change.number, change.head, why)
+
+    def _hidden(self, text: str) -> str:
+        return self.inspector.scanner.hide(text)[:300]
 
     def _close_if_stale(self, judgement: Judgement) -> Closed | None:
         """Closes what nothing moves in any more, and an agent's change that changes nothing (a rollback that came too late)."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from github import GithubException
 
 from mcp_servers.git.changes import BaseMoved, HeadMoved, NotAllowed, Proposal, Unavailable
 from mcp_servers.git.forge import wire_pulls
+from mcp_servers.git.github_errors import translated
 from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.verdict_page import CONTEXT
 from memory import changes, ledger
@@ -19,7 +22,7 @@ from memory.change_state import State, progress, state_of
 from memory.change_stories import stories
 from memory.change_tables import VerdictRow
 from policies.facts import CheckRun
-from policies.verdict import Outcome
+from policies.verdict import Outcome, allow
 from tests.git.desk_world import OWNER, WHO, World, seeded, team_files
 
 NEW = "teams/marketing_team"
@@ -184,6 +187,39 @@ def test_a_merge_that_joins_the_judged_commits_in_another_tree_is_recorded_as_un
     world.restart(gate=Other())
     assert isinstance(world.desk.approve(change.number, OWNER, change.head), Merged)
     assert entries(world)[-1] == ("kernel:merge-desk", "change.merge", "merged_unjudged")
+
+
+@pytest.mark.rows("F106")
+def test_a_workflow_that_github_lets_the_gate_not_merge_is_left_to_a_person_and_not_tried_again(world: World) -> None:
+    tries: list[int] = []
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.changes("elf-gate"), name)
+
+        def merge(self, number: int, expected_head: str, message: str) -> str:
+            tries.append(number)
+            said = "refusing to allow a GitHub App to create or update workflow x.yml without `workflows` permission"
+            raise translated(GithubException(403, {"message": said}))
+
+    branch, files = "auto/platform/workflow", {".github/workflows/x.yml": b"on: push\n"}
+    made = world.changes("elf-devops").propose(Proposal(branch, "A workflow", "", (), dict(files), "Add it\n"))
+    world.restart(gate=Refusing())
+    allowed = allow("gate", "all allow it")
+
+    def judged(change: Any) -> Any:
+        found = world.desk._judged(change, [])  # pyright: ignore[reportPrivateUsage] - what a person of another company could
+        return replace(found, verdict=allowed)
+
+    world.desk._judge = judged  # pyright: ignore[reportPrivateUsage]
+    for _ in range(3):
+        assert isinstance(world.desk.merge_if_allowed(made.number), NotYet)
+    assert len(tries) == 1
+    [said] = [it.body for it in world.gate.comments(made.number) if "left-to-people" in it.body]
+    assert "A person merges it here" in said
+    assert [it for it in entries(world) if it[1] == "change.leave_to_people"] == [
+        ("kernel:merge-desk", "change.leave_to_people", "waiting")
+    ]
 
 
 @pytest.mark.rows("F102")
