@@ -37,6 +37,7 @@ from mcp_servers.git.forge import bare_path
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.github_api import GitHubApi
 from mcp_servers.git.github_look import carry_out, file_at_main, look
+from mcp_servers.git.github_rights import readers
 from mcp_servers.git.github_setup import (
     CODEOWNERS_FILE,
     LAW_FILE,
@@ -89,7 +90,7 @@ def connect(asked: Asked, *, dry_run: bool) -> dict[str, Any]:
                 f"{asked.repo} holds no company ({LAW_FILE} is missing or unreadable); give an empty repository"
             )
         actions = plan(_without_lost_secret(asked.home, found), connection.wanted)
-        problems = clashes(proposer, gate, people)
+        problems = [*clashes(proposer, gate, people), *readers(api, people)]
         if found.hooks is None and connection.hook_url:
             problems.append(
                 "your own token may not look at webhooks; give it 'webhooks: write' and 'administration: write'"
@@ -276,7 +277,7 @@ def _propose(asked: Asked, api: GitHubApi, connection: Connection, token: str, a
             files |= {it: text.encode() for it, text in _named({LAW_FILE: ""} | law, connection).items()}
     topic = "law" if LAW_FILE in files else "files"
     person = signed_in(asked.settings.github, asked.repo, token)
-    changes = GitHubChanges(person.named(login_of(api).login), asked.now)
+    changes = GitHubChanges(person.named(login_of(api).login), asked.now, api.courtesy)
     try:
         changes.propose(
             Proposal(

@@ -17,7 +17,7 @@ from mcp_servers.git.github import Account
 from mcp_servers.git.github_api import GitHubApi
 from mcp_servers.git.github_apps import App, AppClient
 from mcp_servers.git.github_look import look
-from mcp_servers.git.github_rights import Role, granted, probed, problems, untold
+from mcp_servers.git.github_rights import Role, granted, probed, problems, readers, untold
 from mcp_servers.git.github_setup import Found, Who, plan
 
 Level = Literal["ok", "note", "wrong"]
@@ -104,6 +104,7 @@ def _place(settings: Settings, home: Home, connection: Connection, now: Callable
     api = GitHubApi(account, now)
     try:
         found = look(api, workflow_of(settings))
+        cannot = readers(api, connection.people)
     except (ChangesError, HomeUnusable) as error:
         return [_finding("wrong", "repository", str(error), "look whether it is there and its tokens still last")]
     finally:
@@ -113,6 +114,7 @@ def _place(settings: Settings, home: Home, connection: Connection, now: Callable
         _finding("wrong", action.what.removeprefix("make the "), action.why, fix)
         for action in plan(found, connection.wanted)
     ]
+    wrong += [_finding("wrong", "people", text, "on GitHub: Settings, Collaborators") for text in cannot]
     return [*wrong, *_unseen(found, connection)] or [_finding("ok", "repository", "as it was set up", "")]
 
 

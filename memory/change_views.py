@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -33,6 +34,37 @@ def rejected_because(session: Session, number: int) -> str | None:
     )
     detail = session.scalars(query).first()
     return None if detail is None else str(json.loads(detail)["why"])
+
+
+def rejection_is_told(session: Session, number: int) -> bool:
+    """Whether a person's words are written down for the change's last closing: none is older than its last reopening."""
+    last = (
+        select(AuditRow.action)
+        .where(AuditRow.action.in_(("change.reject", "change.reopen")), AuditRow.subject == f"change:{number}")
+        .order_by(AuditRow.seq.desc())
+        .limit(1)
+    )
+    return session.scalars(last).first() == "change.reject"
+
+
+def left_to_people(session: Session, number: int, head: str) -> bool:
+    """Whether this commit's merge was left to a person, because its place does not let the gate make it."""
+    query = select(AuditRow.detail).where(
+        AuditRow.action == "change.leave_to_people", AuditRow.subject == f"change:{number}"
+    )
+    return any(json.loads(detail)["head"] == head for detail in session.scalars(query))
+
+
+def reopened_at(session: Session, number: int) -> datetime | None:
+    """When a person last opened the change again, as its place tells the time; None if nobody did."""
+    query = (
+        select(AuditRow.detail)
+        .where(AuditRow.action == "change.reopen", AuditRow.subject == f"change:{number}")
+        .order_by(AuditRow.seq.desc())
+        .limit(1)
+    )
+    detail = session.scalars(query).first()
+    return None if detail is None else datetime.fromisoformat(json.loads(detail)["at"])
 
 
 def approvals_written(session: Session, number: int) -> set[tuple[str, str, str]]:

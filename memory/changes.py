@@ -205,6 +205,16 @@ def record_end(session: Session, end: End, author: str | None = None) -> bool:
     return True
 
 
+def reopen(session: Session, number: int) -> bool:
+    """Forgets that the change was closed: it is open again. False if it is not known to be, or was merged."""
+    known = session.get(ChangeEndRow, number)
+    if known is None or known.end != "closed":
+        return False
+    session.delete(known)
+    session.flush()
+    return True
+
+
 def end_of(session: Session, number: int) -> End | None:
     row = session.get(ChangeEndRow, number)
     return _end(row) if row else None

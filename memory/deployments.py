@@ -74,6 +74,13 @@ def open_incident(session: Session, team: str, tree: str, reason: str, at: datet
     return row
 
 
+def ill_trees(session: Session, path: str) -> frozenset[str]:
+    """The trees of the team's folder (`zone/folder`) that were found ill and are not over yet."""
+    name = path.rpartition("/")[2].replace("_", "-")
+    found = select(IncidentRow.tree).where(IncidentRow.team == name, IncidentRow.closed_at.is_(None))
+    return frozenset(session.scalars(found))
+
+
 def open_incidents(session: Session) -> list[IncidentRow]:
     return list(
         session.scalars(select(IncidentRow).where(IncidentRow.closed_at.is_(None)).order_by(IncidentRow.opened_at))

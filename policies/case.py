@@ -63,6 +63,12 @@ class Case:
         return self.kind is Kind.ROLLBACK_TEAM and team is not None and team.tree_before in team.verified_trees
 
     @cached_property
+    def leaves_illness(self) -> bool:
+        """Whether it is a way back from a tree that was deployed and found ill. That nobody found it healthy yet is not that."""
+        team = self.team
+        return self.kind is Kind.ROLLBACK_TEAM and team is not None and team.tree_before in team.ill_trees
+
+    @cached_property
     def tools_rise(self) -> bool:
         """Whether a living team's member could call a tool that it could not before, by naming it (`named_in_team`).
 

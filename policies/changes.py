@@ -20,6 +20,9 @@ Zone = Literal["teams", "meta_teams", "policies", "catalog", "."]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
+#: Whom GitHub shows for what a deleted account left. Nobody: neither a person nor an agent with rights.
+GHOST = "ghost"
+
 
 class From(LawPart):
     """So many approvals by people of one group."""
@@ -136,4 +139,4 @@ class Changes(LawPart):
             yield from ((f"zones.{zone}.approvals_from", wanted) for wanted in ground.approvals_from)
 
     def is_person(self, login: str) -> bool:
-        return login.casefold() in {name.casefold() for name in self.people}
+        return login.casefold() != GHOST and login.casefold() in {name.casefold() for name in self.people}

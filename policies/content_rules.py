@@ -8,7 +8,8 @@ from datetime import timedelta
 from policies.access import Access
 from policies.case import Case
 from policies.facts import Kind, SpecFacts
-from policies.kinds import is_report
+from policies.kinds import REPORTS, is_report, server_folder, team_folder
+from policies.patterns import matches
 from policies.verdict import Verdict, allow, deny, listed, many, pending, shown
 
 MAX_AGE = timedelta(minutes=2)
@@ -57,10 +58,47 @@ def paths(case: Case) -> Verdict:
         return deny("paths", f"paths are letters, digits and . _ - / only, without '..' and '.git': {listed(odd)}")
     if odd := [f"{file.path} ({file.mode})" for file in files if file.mode not in {None, *FILE_MODES}]:
         return deny("paths", f"only plain files (100644, 100755), no links or submodules: {listed(odd)}")
+    if twins := [f"{path} beside {other}" for path, other in case.facts.twins]:
+        return deny("paths", f"they differ in upper and lower case only: {listed(twins)}; rename one")
     folded = [file.path.casefold() for file in files if file.mode is not None]
     if len(set(folded)) < len(folded):
         return deny("paths", "two of its paths differ in upper and lower case only; rename one")
     return allow("paths", many(len(files), "plain file"))
+
+
+def history(case: Case) -> Verdict | None:
+    """What its commits hold on the way to what it leaves: a merge keeps all of them. Only plain files; of an agent's, only its own."""
+    read = case.facts.history
+    if read is None:
+        return None
+    if read.problem is not None:
+        return deny("history", read.problem)
+    if odd := [it.path for it in read.passing if not _is_plain(it.path) or it.mode not in {None, *FILE_MODES}]:
+        return deny(
+            "history", f"one of its commits holds what no file may be: {listed(odd)}; make the branch again without it"
+        )
+    if not case.by_person and (strange := [it.path for it in read.passing if not _may_pass(it.path, case)]):
+        return deny(
+            "history",
+            f"one of its commits touches what the change may not: {listed(strange)}; make the branch again without that",
+        )
+    return allow("history", f"nothing but the change itself in its {many(read.commits, 'commit')}")
+
+
+def _may_pass(path: str, case: Case) -> bool:
+    """Whether an agent's commit may touch the path on the way: it belongs to what the change touches, and the kind may touch it."""
+    kind = case.law.changes.kinds.get(case.kind)
+    patterns = kind.only_paths if kind is not None and not is_report(path) else None
+    homes = {_home(file.path) for file in case.facts.files}
+    return _home(path) in homes and (patterns is None or any(matches(one, path) for one in patterns))
+
+
+def _home(path: str) -> str:
+    """What a path belongs to: a team's or a tool server's folder, what parents know of teams, or nothing but itself."""
+    team, server = team_folder(path), server_folder(path)
+    if team is not None:
+        return "/".join(team)
+    return REPORTS if is_report(path) else server or path
 
 
 def _is_plain(path: str) -> bool:
@@ -75,11 +113,13 @@ def sizes(case: Case) -> Verdict | None:
     if case.by_person:
         return None
     limits, files = case.law.limits.agents_change, case.facts.files
+    passing = case.facts.history.passing if case.facts.history else ()
     if limits.files is not None and len(files) > limits.files:
         return deny("sizes", f"{len(files)} files are more than the {limits.files} of agents_change.files; split it")
-    if limits.file_bytes is not None and (large := [it.path for it in files if it.size > limits.file_bytes]):
+    every = (*files, *passing)
+    if limits.file_bytes is not None and (large := [it.path for it in every if it.size > limits.file_bytes]):
         return deny("sizes", f"more than {limits.file_bytes} bytes (agents_change.file_bytes): {listed(large)}")
-    total = sum(file.size for file in files)
+    total = sum(file.size for file in every)
     if limits.total_bytes is not None and total > limits.total_bytes:
         return deny("sizes", f"{total} bytes are more than the {limits.total_bytes} of agents_change.total_bytes")
     return allow("sizes", f"{many(total, 'byte')} in {many(len(files), 'file')}")

@@ -51,6 +51,16 @@ class ChangedFile(Frozen):
     size: int = 0
 
 
+class HistoryFacts(Frozen):
+    """The commits that the merge would bring into the target's history, whatever of them is left in the end."""
+
+    commits: int
+    #: What stood in one of them and neither stands in the target now nor would after the merge; mode None: a path it took away.
+    passing: tuple[ChangedFile, ...] = ()
+    #: Why they could not be looked through; None if they were.
+    problem: str | None = None
+
+
 class Finding(Frozen):
     """Something that was seen in a change by looking at it, without running any of it."""
 
@@ -101,6 +111,8 @@ class TeamFacts(Frozen):
     different: tuple[str, ...] = ()
     #: Trees of this very folder that were deployed and found healthy.
     verified_trees: frozenset[str] = frozenset()
+    #: Trees of this very folder that were deployed and found ill, and still are what main wants (an open incident).
+    ill_trees: frozenset[str] = frozenset()
     #: Other folders of the company that have the same name: (zone, folder).
     namesakes: tuple[tuple[str, str], ...] = ()
     #: What the team would cost in a month; None if nobody can say.
@@ -231,6 +243,10 @@ class Facts(Frozen):
     #: Paths that conflict with the target; None if the two merge cleanly.
     conflicts: tuple[str, ...] | None = None
     files: tuple[ChangedFile, ...] = Field(default=())
+    #: Paths that it adds beside others which are the same but for upper and lower case: (added, other).
+    twins: tuple[tuple[str, str], ...] = ()
+    #: None where there is no commit yet.
+    history: HistoryFacts | None = None
     team: TeamFacts | None = None
     server: ServerFacts | None = None
     #: None where the change touches no team and no report.

@@ -67,6 +67,8 @@ def demanded(case: Case) -> Demand:
         count, why = 1, "a budget never rises without a person"
     if not count and not case.by_person and case.leaves_health:
         count, why = 1, "an agent takes a team back from where it is ill, not from a state that was found healthy"
+    if not count and not case.by_person and case.kind is Kind.ROLLBACK_TEAM and not case.leaves_illness:
+        count, why = 1, "an agent takes a team back from where it is ill, and nobody found it ill where it is"
     if not count and lane is None and case.tools_rise:
         count, why = 1, "a tool that naming it grants never comes to a team without a person"
     return Demand(count, groups, why)
@@ -123,9 +125,9 @@ def _what_is_missing(case: Case, demand: Demand, names: Sequence[str], missing: 
             f"wants {many(wanted, 'approval')} of {head} ({demand.why}) by people who neither opened it nor asked for it; {groups}"
             f"policies/changes.yaml lists too few of them; {_way_out(case)}"
         )
-    return (
-        f"{len(names)} of {many(wanted, 'approval')} of {head}; {groups}{_ignored(case)}may approve: {', '.join(able)}"
-    )
+    why = "" if demand.why == f"a {case.kind} change" else f" ({demand.why})"
+    count = f"{len(names)} of {many(wanted, 'approval')} of {head}{why}"
+    return f"{count}; {groups}{_ignored(case)}may approve: {', '.join(able)}"
 
 
 def _way_out(case: Case) -> str:

@@ -10,6 +10,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("fresh", content_rules.fresh),
     ("mergeable", content_rules.mergeable),
     ("paths", content_rules.paths),
+    ("history", content_rules.history),
     ("authority", people_rules.authority),
     ("sizes", content_rules.sizes),
     ("spec", content_rules.spec),
@@ -43,6 +44,7 @@ _OF_CONTENT = frozenset(
     {
         "mergeable",
         "paths",
+        "history",
         "authority",
         "sizes",
         "spec",

@@ -22,7 +22,9 @@ from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
 from mcp_servers.git.changes import Change, Changes, HeadMoved
+from mcp_servers.git.desk_records import without_secrets
 from mcp_servers.git.merge_desk import Closed, Merged, MergeDesk, NotYet
+from mcp_servers.git.objects import NoMergeBase
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
 from memory import ledger, registry
@@ -142,13 +144,17 @@ class Office:
 
     def changes(self, state: str) -> list[dict[str, Any]]:
         listed = self.gate.open() if state == "open" else self.gate.all()
-        return [describe(change, self.database) for change in listed]
+        return self._shown([describe(change, self.database) for change in listed])
 
     def change(self, number: int) -> dict[str, Any]:
         """One change with its text and its files. Raises `UnknownChange`."""
         change = self.gate.get(number)
         told = {"body": change.body, "files": self._files(change), "replay": self.law_desk.replay_of(number)}
-        return describe(change, self.database) | told
+        return self._shown(describe(change, self.database) | told)
+
+    def _shown(self, value: Any) -> Any:
+        """What people are shown of a change: its words are a stranger's, and may quote a key of the company's."""
+        return without_secrets(value, self.desk.inspector.scanner.hide)
 
     def approve(self, number: int, head: str, why: str) -> dict[str, Any]:
         """Approves exactly `head` (its first digits will do) and merges if the law then allows it."""
@@ -182,7 +188,12 @@ class Office:
         if change.merge_commit is not None:
             # What main was before the merge: nothing differs from what it is since.
             base = self.repository.log(change.merge_commit, limit=1)[0].parents[0]
-        return [{"status": one.status, "path": one.path} for one in self.repository.changes(base, change.head)]
+        try:
+            changed = self.repository.changes(base, change.head)
+        except NoMergeBase:
+            # A branch that was pushed anew from nothing: all of it would be added. Why it is not merged, the verdict says.
+            return [{"status": "A", "path": one.path} for one in self.repository.listing(change.head)]
+        return [{"status": one.status, "path": one.path} for one in changed]
 
     # --- looking ---
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from mcp_servers import secret_shapes
 from mcp_servers.gateway.redaction import MARK, SHORTEST, forms, redact
 from policies.facts import Finding
+
+_MOST_URL_FORMS = 4
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,9 @@ class SecretScanner:
         place = self.hide(where)
         if place != where:
             yield Finding(check="own_secrets", where=place, what="its name holds a secret; change that secret")
-        squeezed = "".join(text.split())
+        readings = _readings(text)
         for name, value in self._held():
-            if _holds(text, value) or _holds(squeezed, value):
+            if any(_holds(reading, value) for reading in readings):
                 yield Finding(
                     check="own_secrets", where=place, what=f"the company's {name} ({_hash(value)}); change that key"
                 )
@@ -45,6 +48,25 @@ class SecretScanner:
 
     def _held(self) -> list[tuple[str, str]]:
         return sorted((name, value) for name, value in self.known().items() if len(value) >= SHORTEST)
+
+
+def text_of(data: bytes) -> str:
+    """A file's bytes as the text to look through. Where there are zero bytes also without them: that reads UTF-16 and UTF-32."""
+    text = data.decode("utf-8", "backslashreplace")
+    if b"\0" not in data:
+        return text
+    return f"{text}\n{data.replace(bytes(1), b'').decode('utf-8', 'backslashreplace')}"
+
+
+def _readings(text: str) -> list[str]:
+    """The text as it is, without its line breaks and spaces, and without its URL forms, however often one was put upon another."""
+    found = [text, "".join(text.split())]
+    for _ in range(_MOST_URL_FORMS):
+        plain = unquote(found[-1])
+        if plain == found[-1]:
+            break
+        found.append(plain)
+    return found
 
 
 def _holds(text: str, value: str) -> bool:

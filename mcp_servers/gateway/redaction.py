@@ -18,12 +18,14 @@ def redact(value: Any, secrets: Collection[str]) -> Any:
     """The value (JSON), with every appearance of a secret in any text of it, keys included, replaced."""
     if not secrets:
         return value
-    return _walk(value, _pattern(tuple(sorted(secrets))))
+    known = tuple(sorted(secrets))
+    return _walk(value, (_pattern(known), _percents(known)))
 
 
-def _walk(value: Any, pattern: re.Pattern[str]) -> Any:
+def _walk(value: Any, pattern: tuple[re.Pattern[str], re.Pattern[str]]) -> Any:
     if isinstance(value, str):
-        return pattern.sub(MARK, value)
+        plain = pattern[0].sub(MARK, value)
+        return pattern[1].sub(MARK, plain) if "%" in plain else plain
     if isinstance(value, list):
         return [_walk(item, pattern) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
@@ -39,6 +41,17 @@ def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
     plain = "|".join(re.escape(form) for form in sorted(texts, key=lambda form: (-len(form), form)))
     digits = "|".join(f"(?i:{secret.encode().hex()})" for secret in secrets)
     return re.compile(f"{plain}|{digits}")
+
+
+@lru_cache(maxsize=64)
+def _percents(secrets: tuple[str, ...]) -> re.Pattern[str]:
+    """The secrets with any of their letters in URL form, also in that of that: `%41`, `%2541`. Only of use where there is a `%`."""
+    return re.compile("|".join("".join(_letter(letter) for letter in secret) for secret in secrets))
+
+
+def _letter(letter: str) -> str:
+    quoted = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in letter.encode())
+    return f"(?:{re.escape(letter)}|{quoted})"
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, Protocol
 
 ChangeState = Literal["open", "merged", "closed"]
 StatusState = Literal["pending", "success", "failure", "error"]
-Verdict = Literal["approved", "changes_requested", "dismissed"]
+Verdict = Literal["approved", "changes_requested", "commented", "dismissed"]
 NextStep = Literal["try_again_later", "evaluate_again", "fix_the_change", "ask_a_person", "give_up"]
 
 #: The longest description a commit status can carry; what is longer is cut.
@@ -119,6 +119,15 @@ class Comment:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Turn:
+    """That somebody closed a change without a merge, or opened it again."""
+
+    event: Literal["closed", "reopened"]
+    who: str
+    at: datetime
+
+
 class ChangesError(Exception):
     """Something did not work at the place of changes; `next_step` says what to do about it."""
 
@@ -181,6 +190,12 @@ class BaseMoved(NotMergeable):
     next_step = "evaluate_again"
 
 
+def plain_words(body: str) -> str:
+    """What a remark says, without the marker that a comment of ours begins with."""
+    first, _, rest = body.partition("\n")
+    return (rest if first.startswith("<!-- elf:") else body).strip()
+
+
 class Changes(Protocol):
     """The place of changes, seen by one identity."""
 
@@ -203,7 +218,7 @@ class Changes(Protocol):
         ...
 
     def reviews(self, number: int) -> list[Review]:
-        """Every review with a verdict, oldest first; an approval of an earlier head shows as dismissed."""
+        """Every review, oldest first, remarks without a verdict too; an approval of an earlier head shows as dismissed."""
         ...
 
     def publish_status(
@@ -220,6 +235,10 @@ class Changes(Protocol):
 
     def comments(self, number: int) -> Sequence[Comment]:
         """All comments, oldest first. Anybody may write any marker: trust the author, not the marker."""
+        ...
+
+    def turns(self, number: int) -> Sequence[Turn]:
+        """Who closed and reopened the change, oldest first."""
         ...
 
     def approve(self, number: int, head: str, body: str = "") -> None:

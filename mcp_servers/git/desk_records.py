@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from mcp_servers.git.changes import Change, Review
+from mcp_servers.git.changes import Change, Review, Turn
 from mcp_servers.git.judging import Judgement
 from mcp_servers.git.objects import UnknownRevision
 from mcp_servers.git.repository import Repository
@@ -115,6 +115,27 @@ class DeskRecords:
                 session, f"person:{login}", "change.reject", number, "rejected", {"why": self.hide(why)[:2000]}
             )
 
+    def rejection_is_told(self, number: int) -> bool:
+        with self.database.read() as session:
+            return change_views.rejection_is_told(session, number)
+
+    def reopened(self, number: int, turn: Turn) -> None:
+        """That a person opened a closed change again: it is judged as if it had never been closed."""
+        with self.database.begin() as session:
+            if remembered.reopen(session, number):
+                detail = {"at": turn.at.isoformat()}
+                self._append(session, f"person:{turn.who}", "change.reopen", number, "reopened", detail)
+
+    def is_left_to_people(self, number: int, head: str) -> bool:
+        with self.database.read() as session:
+            return change_views.left_to_people(session, number, head)
+
+    def left_to_people(self, number: int, head: str, why: str) -> None:
+        """That the gate may not merge this commit, though the law lets it: a person has to."""
+        with self.database.begin() as session:
+            detail = {"head": head, "why": self.hide(why)[:2000]}
+            self._append(session, DESK, "change.leave_to_people", number, "waiting", detail)
+
     def override(self, number: int, given: Override) -> None:
         """A person's override; the ledger's row is all there is of it."""
         row = overrides.Given(
@@ -175,8 +196,11 @@ class DeskRecords:
         return "/".join(next(iter(from_paths))) if len(from_paths) == 1 else None
 
     def _is_of(self, commit: str | None, base: str, head: str) -> bool:
-        """Whether the merge commit joins exactly the judged base and head."""
-        return commit is not None and list(self.repository.log(commit, limit=1)[0].parents) == [base, head]
+        """Whether the merge commit joins exactly the judged base and head, and holds the very tree that was judged."""
+        if commit is None:
+            return False
+        [merged] = self.repository.log(commit, limit=1)
+        return list(merged.parents) == [base, head] and merged.tree == self.repository.merge_tree(base, head)
 
     def _append(
         self, session: Session, actor: str, action: str, number: int, outcome: str, detail: Mapping[str, object]

@@ -6,7 +6,7 @@ give, against the law as it stands at the base commit. An error in reading is ei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -15,6 +15,7 @@ from mcp_servers.git.changes import Change, Review
 from mcp_servers.git.chart_facts import concerns_reports, reports_facts
 from mcp_servers.git.compared import compare
 from mcp_servers.git.factory import Factory, Zone
+from mcp_servers.git.history import History, read_history
 from mcp_servers.git.objects import Conflict, Entry, UnknownRevision
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server_facts import catalogue_tools, server_facts
@@ -26,6 +27,7 @@ from teams.spec import TeamSpec
 
 MAX_FILE = 256_000
 SPEC_FILE = "team.yaml"
+_MOST_TWINS = 50
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,12 @@ class Remembered:
     asked_for: Kind | None = None
     on_behalf_of: str | None = None
     verified_trees: frozenset[str] = frozenset()
+    ill_trees: frozenset[str] = frozenset()
     slots: tuple[Slot, ...] = ()
     open_before: int = 0
     overrides: tuple[Override, ...] = ()
+    #: When a person last opened the change again after it had been closed; None if nobody did.
+    reopened_at: datetime | None = None
     #: When the head was first judged; None: just now.
     judged_first: datetime | None = None
 
@@ -62,6 +67,9 @@ class Contents:
     #: The one team folder touched, if nothing else is: (zone, folder).
     folder: tuple[str, str] | None
     before: tuple[Entry, ...]
+    after: tuple[Entry, ...]
+    #: What else the merge would bring into the target's history.
+    history: History
     #: The one tool server's folder touched, if nothing else is.
     server: str | None = None
 
@@ -88,13 +96,15 @@ def read_law(repository: Repository, revision: str) -> law.Law:
 def read_contents(repository: Repository, base: str, head: str) -> Contents:
     """What merging `head` into `base` would change, path by path. Raises `NoMergeBase`."""
     merged = repository.merge_tree(base, head)
-    before = tuple(repository.listing(base))
-    if isinstance(merged, Conflict):
+    conflicts, tree = (merged.paths, head) if isinstance(merged, Conflict) else (None, merged)
+    before, after = tuple(repository.listing(base)), tuple(repository.listing(tree))
+    if conflicts is None:
+        files = _difference(before, after)
+    else:
         changed = repository.changes(base, head)
         files = tuple(ChangedFile(path=it.path, mode=None if it.status == "D" else it.new_mode) for it in changed)
-        return Contents(head, merged.paths, files, _one_folder(files), before, _one_server(files))
-    files = _difference(before, repository.listing(merged))
-    return Contents(merged, None, files, _one_folder(files), before, _one_server(files))
+    history = read_history(repository, base, head, before, after)
+    return Contents(tree, conflicts, files, _one_folder(files), before, after, history, _one_server(files))
 
 
 def build(
@@ -108,7 +118,7 @@ def build(
     now: datetime,
 ) -> Facts:
     """All facts of the change, for one verdict."""
-    team = _team(repository, factory, base.commit, contents, remembered.verified_trees) if contents.folder else None
+    team = _team(repository, factory, base.commit, contents, remembered) if contents.folder else None
     networks = base.law.access.own_networks
     server = (
         server_facts(repository, base.commit, contents.tree, contents.server, networks) if contents.server else None
@@ -130,10 +140,12 @@ def build(
         policy_tree=base.policy_tree,
         conflicts=contents.conflicts,
         files=contents.files,
+        twins=twins(contents.before, contents.after),
+        history=contents.history.facts(),
         team=team,
         server=server,
         reports=reports_facts(repository, factory, contents.tree) if concerns_reports(contents.files) else None,
-        reviews=tuple(_review(review) for review in reviews),
+        reviews=tuple(_review(review) for review in reviews if not _lapsed(review, remembered)),
         slots=remembered.slots,
         open_before=remembered.open_before,
         overrides=remembered.overrides,
@@ -166,8 +178,10 @@ def _law_after(
 
 def _moved_at(change: Change, reviews: Sequence[Review], remembered: Remembered, now: datetime) -> datetime:
     """When somebody last did something to it. What its own author says of it does not count, but a new commit does."""
-    reviewed = [review.at for review in reviews if review.author != change.author]
+    reviewed = [it.at for it in reviews if it.author != change.author and it.verdict != "commented"]
     overridden = [override.at for override in remembered.overrides]
+    if remembered.reopened_at is not None:
+        reviewed.append(remembered.reopened_at)
     return max(change.created_at, remembered.judged_first or now, *reviewed, *overridden)
 
 
@@ -190,9 +204,36 @@ def namesakes(before: Iterable[Entry], zone: str, folder: str) -> tuple[tuple[st
     return tuple(sorted(same - {(zone, folder)}))
 
 
-def _team(
-    repository: Repository, factory: Factory, base: str, contents: Contents, verified: frozenset[str]
-) -> TeamFacts:
+def twins(before: Iterable[Entry], after: Iterable[Entry]) -> tuple[tuple[str, str], ...]:
+    """Paths that come new beside another (a file, or a folder on the way) that is the same but for upper and lower case.
+
+    Where case does not count, as on many people's machines, one of the two cannot be checked out.
+    """
+    known = {entry.path for entry in before}
+    left = [entry.path for entry in after]
+    if len(left) == len(known) and known.issuperset(left):
+        return ()
+    spelled: dict[str, set[str]] = {}
+    for path in left:
+        for one in _with_folders(path):
+            spelled.setdefault(one.casefold(), set()).add(one)
+    found: set[tuple[str, str]] = set()
+    for path in left:
+        if path not in known:
+            pairs = ((one, other) for one in _with_folders(path) for other in spelled[one.casefold()] if other != one)
+            found |= {(path, other) for _, other in pairs}
+    return tuple(sorted(found))[:_MOST_TWINS]
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """The path, and each folder that it lies in."""
+    yield path
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _team(repository: Repository, factory: Factory, base: str, contents: Contents, remembered: Remembered) -> TeamFacts:
     assert contents.folder is not None
     zone, folder = contents.folder
     path = f"{zone}/{folder}"
@@ -201,7 +242,8 @@ def _team(
         folder=folder,
         tree_before=repository.tree(base, path),
         tree_after=repository.tree(contents.tree, path),
-        verified_trees=verified,
+        verified_trees=remembered.verified_trees,
+        ill_trees=remembered.ill_trees,
         namesakes=namesakes(contents.before, zone, folder),
     )
     before = _spec_or_none(repository, factory, base, path) if read.tree_before else None
@@ -276,6 +318,12 @@ def _tip(repository: Repository, branch: str) -> str:
         return repository.refs(f"refs/heads/{branch}").get(f"refs/heads/{branch}", "")
     except UnknownRevision:
         return ""
+
+
+def _lapsed(review: Review, remembered: Remembered) -> bool:
+    """Whether it is an approval from before the change was closed: who opens it again wants it looked at, not merged at once."""
+    again = remembered.reopened_at
+    return again is not None and review.verdict == "approved" and review.at <= again
 
 
 def _review(review: Review) -> facts.Review:

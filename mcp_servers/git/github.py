@@ -10,6 +10,8 @@ from typing import Literal
 
 from github import Auth, Github, GithubException, UnknownObjectException
 from github.GithubException import BadAttributeException
+from github.NamedUser import NamedUser
+from github.Organization import Organization
 from github.PullRequest import PullRequest
 from github.Repository import Repository as GitHubRepository
 from requests.exceptions import RequestException
@@ -28,6 +30,7 @@ from mcp_servers.git.changes import (
     Review,
     Status,
     StatusState,
+    Turn,
     Unavailable,
     Verdict,
 )
@@ -35,14 +38,17 @@ from mcp_servers.git.github_courtesy import Courtesy
 from mcp_servers.git.github_errors import already_exists, translated
 from mcp_servers.git.objects import Signature
 from mcp_servers.git.proposals import BranchMoved, Remote, push_proposal
+from policies.changes import GHOST
 
 TIMEOUT_SECONDS = 15
 ATTEMPTS = 3
 VERDICTS: dict[str, Verdict] = {
     "APPROVED": "approved",
     "CHANGES_REQUESTED": "changes_requested",
+    "COMMENTED": "commented",
     "DISMISSED": "dismissed",
 }
+TURNS: dict[str, Literal["closed", "reopened"]] = {"closed": "closed", "reopened": "reopened"}
 STATES: dict[str, StatusState] = {state: state for state in ("pending", "success", "failure", "error")}
 
 
@@ -92,10 +98,11 @@ class CurrentToken(Auth.Token):
 class GitHubChanges:
     """The `Changes` of one identity. Usable from several threads; `close` it at the end."""
 
-    def __init__(self, account: Account, now: Callable[[], datetime]) -> None:
+    def __init__(self, account: Account, now: Callable[[], datetime], courtesy: Courtesy | None = None) -> None:
+        """`courtesy` is given where the identity has other clients: they take turns then."""
         self.account = account
         self._now = now
-        self._courtesy = Courtesy(account.writes_a_minute, now)
+        self._courtesy = courtesy or Courtesy(account.writes_a_minute, now)
         # PyGithub's connection is not made for threads: each call takes a client of its own from here.
         self._idle: list[Github] = []
 
@@ -125,7 +132,7 @@ class GitHubChanges:
             found = [review for review in pull.get_reviews() if review.state in VERDICTS]
             return [
                 Review(
-                    review.user.login,
+                    _login(review.user),
                     review.commit_id,
                     _standing_verdict(VERDICTS[review.state], review.commit_id, head),
                     _utc(review.submitted_at),
@@ -153,7 +160,7 @@ class GitHubChanges:
         with self._repository() as repository:
             latest: dict[tuple[str, str], Status] = {}
             for found in repository.get_commit(head).get_statuses():
-                key = (found.context, found.creator.login)
+                key = (found.context, _login(found.creator))
                 url, at = found.target_url or "", _utc(found.created_at)
                 latest.setdefault(key, Status(key[0], STATES[found.state], found.description or "", url, key[1], at))
             return list(latest.values())
@@ -164,7 +171,7 @@ class GitHubChanges:
         with self._repository() as repository:
             issue = repository.get_issue(number)
             for comment in issue.get_comments():
-                if comment.user.login == self.account.login and comment.body.startswith(hidden):
+                if _login(comment.user) == self.account.login and comment.body.startswith(hidden):
                     if comment.body != text:
                         comment.edit(text)
                     return
@@ -173,7 +180,12 @@ class GitHubChanges:
     def comments(self, number: int) -> list[Comment]:
         with self._repository() as repository:
             found = repository.get_issue(number).get_comments()
-            return [Comment(comment.user.login, comment.body, _utc(comment.created_at)) for comment in found]
+            return [Comment(_login(comment.user), comment.body, _utc(comment.created_at)) for comment in found]
+
+    def turns(self, number: int) -> list[Turn]:
+        with self._repository() as repository:
+            found = repository.get_issue(number).get_events()
+            return [Turn(TURNS[it.event], _login(it.actor), _utc(it.created_at)) for it in found if it.event in TURNS]
 
     def approve(self, number: int, head: str, body: str = "") -> None:
         with self._repository() as repository:
@@ -184,7 +196,7 @@ class GitHubChanges:
                 raise HeadMoved(
                     f"change {number} is at {pull.head.sha} now, not at {head}; look at it again, then approve"
                 )
-            if pull.user.login == self.account.login:
+            if _login(pull.user) == self.account.login:
                 raise NotAllowed(f"{self.account.login} made change {number} and cannot approve it; somebody else must")
             pull.create_review(repository.get_commit(head), body, "APPROVE")
 
@@ -315,7 +327,7 @@ def _change(pull: PullRequest) -> Change:
         branch=pull.head.ref,
         head=pull.head.sha,
         base=pull.base.ref,
-        author=pull.user.login,
+        author=_login(pull.user),
         labels=tuple(label.name for label in pull.labels),
         state=state,
         draft=pull.draft,
@@ -324,6 +336,11 @@ def _change(pull: PullRequest) -> Change:
         merge_commit=pull.merge_commit_sha if state == "merged" else None,
         url=pull.html_url,
     )
+
+
+def _login(user: NamedUser | Organization | None) -> str:
+    """Whose it is. GitHub shows what a deleted account left as a ghost's, and gives no user with it."""
+    return GHOST if user is None else user.login
 
 
 def _tip(repository: GitHubRepository, branch: str) -> str | None:

@@ -24,6 +24,8 @@ class GitHubApi:
 
     def __init__(self, account: Account, now: Callable[[], datetime]) -> None:
         self.account = account
+        #: For the identity's other clients, so that they take turns.
+        self.courtesy = Courtesy(account.writes_a_minute, now)
         self._client = Github(
             base_url=account.api_url,
             auth=CurrentToken(account),
@@ -32,7 +34,7 @@ class GitHubApi:
             seconds_between_requests=None,
             seconds_between_writes=None,
         )
-        Courtesy(account.writes_a_minute, now).accompany(self._client)
+        self.courtesy.accompany(self._client)
 
     def ask(self, verb: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The answer's JSON. Raises the port's errors: `UnknownChange` is 404, `Refused` 422, `NotAllowed` 401 and 403."""
@@ -45,10 +47,11 @@ class GitHubApi:
                 f"{self.account.api_url} gave no usable answer ({type(error).__name__}); try later"
             ) from error
 
-    def status(self, verb: str, path: str, body: Mapping[str, Any]) -> int:
-        """Only the status of the answer, whatever it is."""
+    def answer(self, verb: str, path: str, body: Mapping[str, Any]) -> tuple[int, str]:
+        """Status and text of the answer, whatever they are."""
         try:
-            return self._client.requester.requestJson(verb, self._path(path), None, None, body)[0]
+            status, _, text = self._client.requester.requestJson(verb, self._path(path), None, None, body)
+            return status, text
         except RequestException as error:
             raise Unavailable(
                 f"{self.account.api_url} gave no usable answer ({type(error).__name__}); try later"

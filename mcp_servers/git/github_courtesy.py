@@ -1,7 +1,7 @@
-"""What a client owes GitHub: no more changes a minute than it asks for, waiting when told to, and asking only for what is new.
+"""What a client owes GitHub: no more changes a minute and an hour than it asks for, waiting when told to, and asking only for what is new.
 
 A GET that was answered before is asked again with its `ETag`: an answer of 304 costs nothing of the hour's requests, so looking at the
-open changes every second stays free. One object is shared by all clients of an identity; it may be used from several threads.
+open changes every second stays free. One object is shared by all clients of an identity (GitHub counts by identity); threads may share it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from mcp_servers.git.changes import RateLimited
 
 #: Longer waits are an error that says when to come back: the caller has other things to do.
 PATIENCE_S = 20.0
-MINUTE = timedelta(seconds=60)
+MINUTE, HOUR = timedelta(seconds=60), timedelta(hours=1)
+#: GitHub's own limit on what makes content, beside the one a minute. Every write is counted: no request says which it is.
+WRITES_AN_HOUR = 500
 #: Where GitHub says no time, it asks for at least a minute.
 UNSAID_S = 60
 #: How many characters of answers are kept in all, the latest ones.
@@ -125,10 +127,15 @@ class Courtesy:
                 return self._closed_until
             if verb in {"GET", "HEAD"} or self._writes_a_minute is None:
                 return None
-            while self._writes and self._writes[0] <= now - MINUTE:
+            while self._writes and self._writes[0] <= now - HOUR:
                 self._writes.popleft()
+            if len(self._writes) >= WRITES_AN_HOUR:
+                return self._writes[0] + HOUR
             if len(self._writes) >= self._writes_a_minute:
-                return self._writes[0] + MINUTE
+                # The oldest of as many as a minute has room for: once that is a minute ago, there is room.
+                free = self._writes[-self._writes_a_minute] + MINUTE
+                if now < free:
+                    return free
             self._writes.append(now)
             return None
 

@@ -23,6 +23,9 @@ def translated(error: GithubException) -> ChangesError:
     """The port's error for a PyGithub error: by its status, and where one status means several things by its text."""
     text = said(error)
     status = error.status
+    if "workflow" in text and "permission" in text and status in {403, 405, 409, 422}:
+        # "refusing to allow a GitHub App to create or update workflow … without `workflows` permission"
+        return NotAllowed(text)
     if isinstance(error, RateLimitExceededException) or status == 429:
         return Unavailable(f"the rate limit is reached: {text}; try again later")
     if status == 401:

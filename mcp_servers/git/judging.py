@@ -14,8 +14,8 @@ from mcp_servers.git.factory import Factory
 from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.rooms import MOST_READ_BACK, READ_BACK, is_counted, rooms_of, since
+from memory import change_views, deployments, ledger, overrides, slots
 from memory import changes as remembered
-from memory import ledger, overrides, slots
 from memory.seen_changes import older_open
 from memory.session import Database
 from policies.evaluate import evaluate, refused
@@ -58,7 +58,7 @@ def judge(
     """
     try:
         facts, law_base, contents, seq = _facts(repository, factory, database, change, reviews, now, reserve=reserve)
-        facts = inspector.inspect(facts, contents, change, comments)
+        facts = inspector.inspect(facts, contents, change, comments, reviews)
         verdict = inspector.scrubbed(evaluate(facts, law_base.law, now))
     except Exception as error:  # noqa: BLE001 (a gate that crashes denies, and says why)
         why = f"the change could not be judged ({type(error).__name__}: {str(error)[:300]}); a person must look into it"
@@ -108,9 +108,11 @@ def _remembered(
         asked_for=Kind(intent.kind) if intent else None,
         on_behalf_of=intent.on_behalf_of if intent else None,
         verified_trees=frozenset(it.tree for it in verified),
+        ill_trees=deployments.ill_trees(session, team_path) if team_path else frozenset(),
         slots=_slots(session, limits, now),
         open_before=older_open(session, intent.requester if intent else change.author, change.number),
         overrides=tuple(_override(given) for given in overrides.of_change(session, change.number)),
+        reopened_at=change_views.reopened_at(session, change.number),
         judged_first=remembered.first_judged(session, change.number, change.head),
     )
 

@@ -23,6 +23,7 @@ from mcp_servers.git.changes import (
     NotAllowed,
     NotMergeable,
     Review,
+    plain_words,
 )
 from mcp_servers.git.desk_records import DESK, DeskRecords
 from mcp_servers.git.factory import Factory
@@ -41,6 +42,10 @@ from policies.verdict import Verdict
 _ATTEMPTS = 3
 #: How long an approval waits for checks that are still running; afterwards the desk merges by itself.
 _PATIENCE_S = 20.0
+#: What who closes a change said so long before is taken for the reason.
+_SAID_WITH_IT = timedelta(hours=1)
+#: What GitHub runs: merging a change to it wants a right of its own there.
+_WORKFLOWS = ".github/workflows/"
 
 
 @dataclass(frozen=True)
@@ -199,11 +204,13 @@ class MergeDesk:
                 change = self._changes.get(number)
                 if change.state != "open":
                     return self._adopt_end(change)
-                if self._records.has_ended(number):
+                if self._records.has_ended(number) and not self._is_reopened(number):
                     return self._close_again(change)
                 judgement = self._judge(change)
                 if judgement.facts is None or not judgement.verdict.allowed:
                     return self._close_if_stale(judgement) or NotYet(number, judgement.verdict)
+                if self._records.is_left_to_people(number, change.head):
+                    return NotYet(number, judgement.verdict)
                 if (commit := self._merge(judgement.facts, change)) is not None:
                     return Merged(number, commit)
             return NotYet(number, self._judge(self._changes.get(number)).verdict)
@@ -217,8 +224,26 @@ class MergeDesk:
             commit = self._changes.merge(change.number, facts.head, message)
         except (HeadMoved, BaseMoved, NotMergeable):
             return None
+        except NotAllowed as error:
+            if not any(file.path.startswith(_WORKFLOWS) for file in facts.files):
+                raise
+            self._leave_to_people(change, str(error))
+            return None
         self._records.end(change, "merged", commit, facts)
         return commit
+
+    def _leave_to_people(self, change: Change, why: str) -> None:
+        """GitHub lets no App without the right to workflows merge one, and the gate must not have that right. Said once a commit."""
+        self._changes.comment(
+            change.number,
+            "left-to-people",
+            f"The gate says yes to {change.head[:12]} and may not merge it: it changes `{_WORKFLOWS}` ({self._hidden(why)}). "
+            "A person merges it here, with a merge commit; afterwards it is recorded as any other.",
+        )
+        self._records.left_to_people(change.number, change.head, why)
+
+    def _hidden(self, text: str) -> str:
+        return self.inspector.scanner.hide(text)[:300]
 
     def _close_if_stale(self, judgement: Judgement) -> Closed | None:
         """Closes what nothing moves in any more, and an agent's change that changes nothing (a rollback that came too late)."""
@@ -235,18 +260,38 @@ class MergeDesk:
         self._adopt_end(self._changes.get(facts.number))
         return Closed(facts.number)
 
+    def _is_reopened(self, number: int) -> bool:
+        """Whether a person opened it again, and means it: then it is judged anew, and approvals from before do not count."""
+        again = [turn for turn in self._changes.turns(number) if turn.event == "reopened"]
+        if not again or again[-1].who not in self._people:
+            return False
+        self._records.reopened(number, again[-1])
+        return True
+
     def _close_again(self, change: Change) -> Closed:
-        """A change that ended stays ended: whoever reopens it finds old approvals on it and no slot. Closes it again."""
-        self._changes.reject(
-            change.number, "It was closed before, and that is final. Propose it again as another change."
-        )
+        """Closed without a merge means no, until a person opens it again: what an agent opens is closed again."""
+        why = "It was closed, and that holds until a person opens it again. Propose it as another change."
+        self._changes.reject(change.number, why)
         return Closed(change.number)
+
+    def _adopt_reason(self, change: Change) -> None:
+        """What the person who closed it at its place said with that: their last remark of the hour before."""
+        closed = [turn for turn in self._changes.turns(change.number) if turn.event == "closed"]
+        if not closed or closed[-1].who not in self._people or self._records.rejection_is_told(change.number):
+            return
+        by, since = closed[-1].who, closed[-1].at - _SAID_WITH_IT
+        remarks = [*self._changes.comments(change.number), *self._changes.reviews(change.number)]
+        said = [(it.at, plain_words(it.body)) for it in remarks if it.author == by and it.at >= since]
+        if words := [text for _, text in sorted(said) if text]:
+            self._records.asked_to_reject(by, change.number, words[-1])
 
     def _adopt_end(self, change: Change) -> Merged | Closed:
         """Records an end that somebody else brought about, or that we did not live to record."""
         self.inspector.checks.forget(change.number)
         if not self._records.has_ended(change.number):
             self._records.adopt_number(change)
+            if change.state == "closed":
+                self._adopt_reason(change)
             self._records.end(change, "merged" if change.state == "merged" else "closed", change.merge_commit, None)
         if change.state == "merged":
             return Merged(change.number, change.merge_commit or "")

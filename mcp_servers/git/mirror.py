@@ -23,6 +23,7 @@ from mcp_servers.git.changes import (
     Review,
     Status,
     StatusState,
+    Turn,
 )
 from mcp_servers.git.command import run_git
 from mcp_servers.git.github import Account
@@ -137,6 +138,9 @@ class Mirrored:
 
     def comments(self, number: int) -> Sequence[Comment]:
         return self._changes.comments(number)
+
+    def turns(self, number: int) -> Sequence[Turn]:
+        return self._changes.turns(number)
 
     def approve(self, number: int, head: str, body: str = "") -> None:
         self._changes.approve(number, head, body)

@@ -64,6 +64,26 @@ class PathChange:
 
 
 @dataclass(frozen=True)
+class Held:
+    """One object of a repository: a commit, tree or blob. `path` is one place at which it stands; empty for a commit and the root."""
+
+    sha: str
+    kind: str
+    size: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One path that one commit changed. `mode` and `sha` are those after it; the mode is 000000 where the path went away."""
+
+    commit: str
+    path: str
+    mode: str
+    sha: str
+
+
+@dataclass(frozen=True)
 class LineCount:
     """How many lines a change adds to a file and takes from it; none of a binary file."""
 

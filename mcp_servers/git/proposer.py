@@ -104,7 +104,7 @@ class Proposer:
         if (known := self._known(key, Kind.ROLLBACK_TEAM)) is not None:
             return self._finish(known)
         # A diagnosis may quote a log; the way back does not wait for somebody to take a key out of it.
-        why = self._desk.inspector.scanner.hide(_text("reason", reason))
+        why = self.hide(_text("reason", reason))
         path, current, verified = self._last_verified(team)
         wanted = Intent(
             key=key,
@@ -146,6 +146,10 @@ class Proposer:
         facts = server_proposals.preview(self._repository, server, wanted, self._setting(base, requester))
         self._refuse(self._seen(facts, wanted), base)
         return self._finish(self._intend(wanted, base.law.limits))
+
+    def hide(self, text: str) -> str:
+        """The text without any secret in it."""
+        return self._desk.inspector.scanner.hide(text)
 
     def resume(self, older_than: timedelta = timedelta(seconds=60)) -> list[Proposed]:
         """Finishes proposals that were interrupted before their pull request was known to be open."""

@@ -23,7 +23,7 @@ from memory.session import Database
 from policies.verdict import Outcome, Verdict
 
 #: Rules whose no can become a yes by making the same files again on today's target, with today's factory.
-AGE = frozenset({"mergeable", "reports", "rerender", "server_rerender"})
+AGE = frozenset({"mergeable", "history", "reports", "rerender", "server_rerender"})
 TRIES = 3
 MARKER = "rebase"
 ACTOR = "kernel:merge-desk"

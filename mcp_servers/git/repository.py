@@ -21,12 +21,14 @@ from mcp_servers.git.objects import (
     Commit,
     Conflict,
     Entry,
+    Held,
     LineCount,
     NoMergeBase,
     PathChange,
     RefMoved,
     RefUpdate,
     Signature,
+    Step,
     UnknownRevision,
     UnsafePath,
     checked_mode,
@@ -108,6 +110,35 @@ class Repository:
     def count(self, ref: str, without: str) -> int:
         """How many commits `ref` has that `without` has not."""
         return int(self._git("rev-list", "--count", _revision(ref), f"^{_revision(without)}", "--"))
+
+    def commits(self, ref: str, *, without: str, limit: int) -> list[str]:
+        """The newest `limit` commits that `ref` has and `without` has not."""
+        out = self._git("rev-list", f"--max-count={limit}", _revision(ref), f"^{_revision(without)}", "--")
+        return out.decode().split()
+
+    def steps(self, commits: Sequence[str]) -> list[Step]:
+        """What each commit changed against its parent; a merge, only what it has from none of its parents. Renames as delete and add."""
+        options = ("-r", "-c", "-z", "--raw", "--root", "--no-abbrev", "--no-renames")
+        out = self._run("diff-tree", "--stdin", *options, stdin="".join(f"{it}\n" for it in commits).encode())[1]
+        found: list[Step] = []
+        commit, fields = "", iter(_records(out))
+        for field in fields:
+            if not field.startswith(":"):
+                commit = field
+                continue
+            parents = len(field) - len(field.lstrip(":"))
+            told = field.lstrip(":").split()
+            found.append(Step(commit, next(fields), told[parents], told[2 * parents + 1]))
+        return found
+
+    def held(self, ref: str, *, without: str) -> list[Held]:
+        """Every object that `ref` has and `without` has not, those of earlier commits included."""
+        out = self._git("rev-list", "--objects", _revision(ref), f"^{_revision(without)}", "--")
+        named = [line.partition(" ") for line in out.decode("utf-8", "backslashreplace").splitlines()]
+        asked = "".join(f"{sha}\n" for sha, _, _ in named).encode()
+        told = self._run("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=asked)[1].decode().splitlines()
+        kinds = [line.split(" ") for line in told]
+        return [Held(sha, kind, int(size), path) for (sha, _, path), (kind, size) in zip(named, kinds, strict=True)]
 
     def merge_base(self, one: str, other: str) -> str:
         """The best common ancestor. `NoMergeBase` if the two share no history."""
@@ -251,16 +282,16 @@ class Repository:
 
     # ------------------------------------------------------------------ leaves
 
-    def blobs(self, names: Sequence[str]) -> list[bytes]:
-        """The contents of blobs, named by hash or `commit:path`, by one git process. `UnknownRevision`."""
+    def blobs(self, names: Sequence[str], kind: str = "blob") -> list[bytes]:
+        """The contents of blobs (or of objects of another kind), named by hash or `commit:path`, by one git process. `UnknownRevision`."""
         out = self._run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())[1]
         found: list[bytes] = []
         at = 0
         for name in names:
             end = out.index(b"\n", at)
             header = out[at:end].decode("utf-8", "backslashreplace").split(" ")
-            if len(header) != 3 or header[1] != "blob":
-                raise UnknownRevision(f"there is no file {name}")
+            if len(header) != 3 or header[1] != kind:
+                raise UnknownRevision(f"there is no {'file' if kind == 'blob' else kind} {name}")
             found.append(out[end + 1 : end + 1 + int(header[2])])
             at = end + 2 + int(header[2])
         return found

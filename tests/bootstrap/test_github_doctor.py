@@ -12,6 +12,7 @@ import pytest
 
 from bootstrap.client import CompanyError
 from bootstrap.settings import CHECKOUT
+from mcp_servers.git import github_rights
 from mcp_servers.git.objects import Signature
 from tests.bootstrap.github_world import GitHubWorld, github_world
 from tests.doubles.github import REPO
@@ -166,6 +167,17 @@ def test_a_person_who_became_the_author_of_what_they_approve_is_warned(world: Gi
     made["proposer"] = {"login": "ada", "id": 1, "app_id": None}
     file.write_text(json.dumps(made))
     assert any("author of what they must approve" in text for text in world.wrong())
+
+
+def test_a_person_whose_approval_github_does_not_count_is_found_and_not_connected(
+    world: GitHubWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def may_not(*_anything: object) -> bool:
+        return False
+
+    monkeypatch.setattr(github_rights, "may_write", may_not)
+    assert any("does not count their approval" in text for text in world.wrong())
+    assert any("does not count their approval" in text for text in world.connect()["problems"])
 
 
 def test_without_a_connection_it_says_how_to_make_one(tmp_path: Path) -> None:

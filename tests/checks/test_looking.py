@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_servers.checks import code_shape, texts
-from mcp_servers.checks.secret_scan import SecretScanner
+from mcp_servers.checks.secret_scan import SecretScanner, text_of
 from policies.facts import Finding
 from tests.checks.rendered import folders
 
@@ -110,7 +110,13 @@ FORMS = {
     "URL": quote(KEY, safe=""),
     "url": quote(KEY, safe="").lower(),
     "backwards": KEY[::-1],
+    "every letter in URL form": "".join(f"%{byte:02X}" for byte in KEY.encode()),
+    "some letters in URL form": KEY.replace("k", "%6b").replace("=", "%3D"),
+    "URL form of URL form": "".join(f"%25{byte:02x}" for byte in KEY.encode()),
+    "URL form by lines": "\n".join(f"%{byte:02X}" for byte in KEY.encode()),
 }
+#: What is hidden in a text as well as found: not what lines tear apart, nor the base64 of its neighbours.
+HIDDEN = [form for form in FORMS if "lines" not in form and "amid" not in form]
 
 
 @pytest.mark.rows("F105", "F76")
@@ -156,6 +162,21 @@ def test_what_looks_like_somebodys_key_is_found_by_kind_and_never_repeated(kind:
 def test_hidden_means_gone_from_a_text() -> None:
     hidden = SCANNER.hide(f"a {KEY} b {LOOK_ALIKES['GitHub token']} c {FORMS['base64']}")
     assert KEY not in hidden and "ghp_" not in hidden and FORMS["base64"] not in hidden
+
+
+@pytest.mark.parametrize("form", HIDDEN)
+def test_each_form_is_hidden_too(form: str) -> None:
+    hidden = SCANNER.hide(f"a {FORMS[form]} b 100 %")
+    # Of base64 the outermost letters, which depend on what stands beside it, are left.
+    assert hidden.startswith("a [redacted]") and hidden.endswith(" b 100 %") and len(hidden) <= 24
+
+
+@pytest.mark.rows("F76")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("form", ["raw", "base64", "HEX", "every letter in URL form"])
+def test_a_key_is_found_in_a_file_of_any_unicode_encoding(encoding: str, form: str) -> None:
+    data = f"See {FORMS[form]} there\n".encode(encoding)
+    assert [it.check for it in SCANNER.look("docs/x.txt", text_of(data))] == ["own_secrets"]
 
 
 @pytest.mark.parametrize(

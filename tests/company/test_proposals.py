@@ -386,3 +386,23 @@ def mcp_call(stage: Stage, token: str) -> dict[str, Any]:
         timeout=20,
         trust_env=False,
     ).json()
+
+
+@pytest.mark.rows("F101", "F76")
+def test_a_key_in_a_title_is_shown_by_no_page_and_a_branch_without_shared_history_is_told_of(
+    stage: Stage, owner: Hand
+) -> None:
+    key = stage.home.key("gateway")
+    branch = "refs/heads/auto/docs/with-a-key"
+    assert owner.push(owner.commit({"docs/plan.md": (FILE, b"A plan.\n")}), branch).returncode == 0
+    number = owner.open("auto/docs/with-a-key", f"Use {key} for it")
+    shown = [stage.company.get(f"/changes/{number}"), stage.company.get("/changes?state=open")]
+    assert key not in json.dumps(shown) and shown[0]["title"] == "Use [redacted] for it"
+    orphan = owner._git("commit-tree", "main^{tree}", "-m", "From nothing")  # pyright: ignore[reportPrivateUsage] - a commit without a parent
+    assert owner.push(orphan, "refs/heads/auto/docs/orphan").returncode == 0
+    body = {"title": "From nothing", "head": "auto/docs/orphan", "base": "main"}
+    assert "no history in common with main" in owner.rest("POST", "/pulls", body).text
+    assert owner.push(orphan, branch).returncode == 0
+    files = stage.company.get(f"/changes/{number}")["files"]
+    assert {"status": "A", "path": "README.md"} in files
+    stage.company.post(f"/changes/{number}/reject", {"why": "It was a trick."})

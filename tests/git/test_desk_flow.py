@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from github import GithubException
 
 from mcp_servers.git.changes import BaseMoved, HeadMoved, NotAllowed, Proposal, Unavailable
+from mcp_servers.git.forge import wire_pulls
+from mcp_servers.git.github_errors import translated
 from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.verdict_page import CONTEXT
 from memory import changes, ledger
 from memory.change_state import State, progress, state_of
+from memory.change_stories import stories
 from memory.change_tables import VerdictRow
-from policies.verdict import Outcome
-from tests.git.desk_world import OWNER, World, seeded, team_files
+from policies.facts import CheckRun
+from policies.verdict import Outcome, allow
+from tests.git.desk_world import OWNER, WHO, World, seeded, team_files
 
 NEW = "teams/marketing_team"
 
@@ -161,6 +168,89 @@ def test_a_commit_pushed_between_verdict_and_merge_is_not_merged(world: World) -
     assert world.repository.tree("main", NEW) is None
 
 
+@pytest.mark.rows("F99", "F106")
+def test_a_merge_that_joins_the_judged_commits_in_another_tree_is_recorded_as_unjudged(world: World) -> None:
+    """GitHub merges by itself; that it comes to the same tree is looked at, not believed."""
+    change = world.propose()
+
+    class Other:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.changes("elf-gate"), name)
+
+        def merge(self, number: int, expected_head: str, message: str) -> str:
+            parents = [world.main(), expected_head]
+            tree = world.repository.write_tree(expected_head, {"policies/limits.yaml": b"new_teams: {}\n"})
+            commit = world.repository.commit_tree(tree, parents, message, WHO, world.clock.at)
+            world.repository.update_ref("refs/heads/main", commit, parents[0])
+            return commit
+
+    world.restart(gate=Other())
+    assert isinstance(world.desk.approve(change.number, OWNER, change.head), Merged)
+    assert entries(world)[-1] == ("kernel:merge-desk", "change.merge", "merged_unjudged")
+
+
+@pytest.mark.rows("F106")
+def test_a_workflow_that_github_lets_the_gate_not_merge_is_left_to_a_person_and_not_tried_again(world: World) -> None:
+    tries: list[int] = []
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.changes("elf-gate"), name)
+
+        def merge(self, number: int, expected_head: str, message: str) -> str:
+            tries.append(number)
+            said = "refusing to allow a GitHub App to create or update workflow x.yml without `workflows` permission"
+            raise translated(GithubException(403, {"message": said}))
+
+    branch, files = "auto/platform/workflow", {".github/workflows/x.yml": b"on: push\n"}
+    made = world.changes("elf-devops").propose(Proposal(branch, "A workflow", "", (), dict(files), "Add it\n"))
+    world.restart(gate=Refusing())
+    allowed = allow("gate", "all allow it")
+
+    def judged(change: Any) -> Any:
+        found = world.desk._judged(change, [])  # pyright: ignore[reportPrivateUsage] - what a person of another company could
+        return replace(found, verdict=allowed)
+
+    world.desk._judge = judged  # pyright: ignore[reportPrivateUsage]
+    for _ in range(3):
+        assert isinstance(world.desk.merge_if_allowed(made.number), NotYet)
+    assert len(tries) == 1
+    [said] = [it.body for it in world.gate.comments(made.number) if "left-to-people" in it.body]
+    assert "A person merges it here" in said
+    assert [it for it in entries(world) if it[1] == "change.leave_to_people"] == [
+        ("kernel:merge-desk", "change.leave_to_people", "waiting")
+    ]
+
+
+@pytest.mark.rows("F102")
+def test_what_an_account_left_that_is_gone_is_nobodys_and_bars_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitHub gives `user: null` then."""
+    change = world.propose()
+    second = world.changes("second")
+    second.approve(change.number, change.head, "Fine")
+    second.comment(change.number, "a-remark", "Good")
+    world.changes("elf-gate").publish_status(change.head, "else", "success", "")
+    shown = wire_pulls.user
+
+    def user(site: Any, login: str) -> Any:
+        return None if login in ("second", "elf-gate") else shown(site, login)
+
+    def nobody(*_anyone: object) -> None:
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(wire_pulls, "user", user)
+        assert [it.author for it in world.gate.reviews(change.number)] == ["ghost"]
+        assert {it.author for it in world.gate.comments(change.number)} == {"ghost"}
+        assert {it.creator for it in world.gate.statuses(change.head)} == {"ghost"}
+        assert world.desk.judge(change.number).outcome is Outcome.NEEDS_APPROVAL
+        assert isinstance(world.desk.approve(change.number, OWNER, change.head), Merged)
+        patched.setattr(wire_pulls, "user", nobody)
+        assert world.gate.get(change.number).author == "ghost"
+
+
 @pytest.mark.rows("F99")
 def test_merging_the_head_of_the_moment_would_merge_what_nobody_judged(world: World) -> None:
     """The planted hole: a desk that passes the current head instead of the judged one."""
@@ -224,6 +314,81 @@ def test_a_rejection_closes_with_the_reason_and_frees_the_place(world: World) ->
 
 
 @pytest.mark.rows("F99")
+def reopened(world: World, number: int, login: str, state: str = "open") -> None:
+    answer = httpx.patch(
+        f"{world.url}/api/v3/repos/elf/company/pulls/{number}",
+        headers={"Authorization": f"Bearer token-of-{login}"},
+        json={"state": state},
+    )
+    assert answer.json()["state"] == state, answer.text
+
+
+@pytest.mark.rows("F102", "F106")
+def test_what_a_person_closed_and_an_agent_opens_again_is_closed_again_though_it_was_approved(world: World) -> None:
+    change = world.propose()
+    world.checks.run = CheckRun(state="running", said="checks are running")
+    assert isinstance(world.desk.approve(change.number, OWNER, change.head), NotYet)
+    world.desk.reject(change.number, OWNER, "On second thoughts, no")
+    world.checks.run = CheckRun(state="passed", said="linted, typed, tested")
+    reopened(world, change.number, "elf-devops")
+    assert world.desk.tick().closed == [change.number]
+    assert world.gate.get(change.number).state == "closed"
+    assert world.repository.tree("main", NEW) is None
+
+
+@pytest.mark.rows("F102", "F106")
+def test_what_a_person_opens_again_is_judged_anew_and_merged_by_a_new_approval_alone(world: World) -> None:
+    change = world.propose()
+    world.changes("owner").approve(change.number, change.head)
+    world.desk.reject(change.number, OWNER, "On second thoughts, no")
+    world.clock.tick(seconds=5)
+    reopened(world, change.number, "owner")
+    assert world.desk.tick().waiting == [change.number]
+    assert state(world, change.number) is State.JUDGED
+    assert ("person:owner", "change.reopen", "reopened") in entries(world)
+    world.clock.tick(seconds=5)
+    assert isinstance(world.desk.approve(change.number, OWNER, change.head), Merged)
+    assert state(world, change.number) is State.MERGED
+
+
+def test_a_change_that_lay_too_long_and_was_opened_again_has_its_time_anew(world: World) -> None:
+    change = world.propose()
+    world.clock.tick(days=15)
+    assert world.desk.tick().closed == [change.number]
+    reopened(world, change.number, "owner")
+    assert world.desk.tick().waiting == [change.number]
+
+
+@pytest.mark.rows("F113")
+@pytest.mark.parametrize("how", ["comment", "review"])
+def test_what_a_person_said_when_they_closed_it_at_its_place_is_the_reason(world: World, how: str) -> None:
+    change = world.propose()
+    world.changes("owner").comment(change.number, "a", "I will look at it tomorrow")
+    world.clock.tick(hours=20)
+    said = {"comment": "issues/{}/comments", "review": "pulls/{}/reviews"}[how].format(change.number)
+    body = {"body": "We have an agency for that"} | ({"event": "COMMENT"} if how == "review" else {})
+    at = f"{world.url}/api/v3/repos/elf/company/{said}"
+    httpx.post(at, headers={"Authorization": "Bearer token-of-owner"}, json=body).raise_for_status()
+    world.changes("second").comment(change.number, "b", "I disagree")
+    reopened(world, change.number, "owner", "closed")
+    world.desk.tick()
+    with world.database.read() as session:
+        [story] = stories(session, kind="new_team", most=5)
+    assert (story.outcome, story.why) == ("rejected", "We have an agency for that")
+    world.desk.tick()
+    assert [it for it in entries(world) if it[1] == "change.reject"] == [("person:owner", "change.reject", "rejected")]
+
+
+@pytest.mark.rows("F113")
+def test_who_closes_without_a_word_gave_no_reason(world: World) -> None:
+    change = world.propose()
+    world.changes("owner").comment(change.number, "a", "I will look at it tomorrow")
+    world.clock.tick(hours=20)
+    reopened(world, change.number, "owner", "closed")
+    world.desk.tick()
+    assert not [it for it in entries(world) if it[1] == "change.reject"]
+
+
 def test_a_gate_that_crashes_denies_says_so_and_never_merges(world: World) -> None:
     change = world.propose()
     world.changes("owner").approve(change.number, change.head)

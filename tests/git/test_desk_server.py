@@ -15,7 +15,7 @@ from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.proposal_page import Story, new_team_body
 from mcp_servers.git.proposer import Refusal
 from mcp_servers.git.server import create_git_server
-from memory import change_state, changes
+from memory import change_state, changes, deployments
 from memory.change_state import State, state_of
 from memory.change_tables import IntentRow, ScopeRow, SlotRow, VerdictRow
 from memory.tables import AuditRow
@@ -175,13 +175,18 @@ def test_two_wishes_for_one_name_are_one_pull_request_and_one_refusal(world: Wor
 # ---------------------------------------------------------------- rollback
 
 
-def fall_ill(world: World) -> str:
-    """A verified team gets a merged change; returns the verified tree."""
+def fall_ill(world: World, *, found: bool = True) -> str:
+    """A verified team gets a merged change, which is found ill; returns the verified tree."""
     verified, commit = world.repository.tree("main", OLD), world.main()
     assert verified is not None
     with world.database.begin() as session:
         changes.record_verified(session, "old-team", OLD, verified, commit, world.clock.at)
     world.commit_to("main", {**team_files("old-team", purpose="Fall ill")})
+    if found:
+        now = world.repository.tree("main", OLD)
+        assert now is not None
+        with world.database.begin() as session:
+            deployments.open_incident(session, "old-team", now, "it has no model", world.clock.at)
     return verified
 
 
@@ -193,6 +198,27 @@ async def test_a_rollback_is_proposed_and_merged_without_a_person(world: World) 
     assert result.structuredContent["verdict"]["outcome"] == "allow"
     assert world.desk.tick().merged == [result.structuredContent["change"]]
     assert world.repository.tree("main", OLD) == verified
+
+
+@pytest.mark.rows("F58", "F107")
+def test_what_nobody_found_ill_is_not_taken_back_without_a_person(world: World) -> None:
+    """It is not verified yet, which may mean no more than that it is starting."""
+    fall_ill(world, found=False)
+    done = world.proposer.propose_rollback("old-team", "I would rather", "k1", LEAD)
+    assert done.verdict is not None and done.verdict.outcome is Outcome.NEEDS_APPROVAL
+    assert "nobody found it ill" in done.verdict.text()
+    assert world.desk.tick().merged == []
+    assert isinstance(world.desk.approve(done.change.number, OWNER, done.change.head), Merged)
+
+
+@pytest.mark.rows("F58", "F107")
+def test_an_illness_that_is_over_opens_no_way_back(world: World) -> None:
+    fall_ill(world)
+    with world.database.begin() as session:
+        [incident] = deployments.open_incidents(session)
+        incident.closed_at = world.clock.at
+    done = world.proposer.propose_rollback("old-team", "I would rather", "k1", LEAD)
+    assert done.verdict is not None and done.verdict.outcome is Outcome.NEEDS_APPROVAL
 
 
 @pytest.mark.rows("F108")

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 from fastapi import FastAPI, Response
 
+from mcp_servers.git import github_courtesy
 from mcp_servers.git.changes import NotAllowed, RateLimited
 from mcp_servers.git.forge import Identity, Limits, create_forge, token_sha256
 from mcp_servers.git.github import Account, GitHubChanges
+from mcp_servers.git.github_api import GitHubApi
 from mcp_servers.git.github_courtesy import Courtesy
+from mcp_servers.git.github_rights import probed, readers
 from tests.git.conftest import RIGHTS, START, Forge, Loopback, proposal_of
 
 Restart = Callable[[Limits], None]
@@ -134,6 +138,54 @@ def test_changes_keep_githubs_pace_and_wait_for_their_turn(forge: Forge, clock: 
     clock.at += timedelta(seconds=50)
     gate.publish_status(change.head, "elf/late", "success", "")
     assert clock.slept == [10.0]
+
+
+def test_changes_keep_githubs_pace_of_the_hour_too(forge: Forge, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(github_courtesy, "WRITES_AN_HOUR", 3)
+    change = forge.changes("elf-devops").propose(proposal_of())
+    gate = client(forge, clock)
+    for index in range(3):
+        gate.publish_status(change.head, f"elf/{index}", "success", "")
+        clock.at += timedelta(minutes=5)
+    with pytest.raises(RateLimited) as caught:
+        gate.publish_status(change.head, "elf/late", "success", "")
+    assert caught.value.retry_at == START + timedelta(hours=1)
+    clock.at = START + timedelta(hours=1)
+    gate.publish_status(change.head, "elf/late", "success", "")
+
+
+def test_two_clients_of_one_identity_take_turns(forge: Forge, clock: Clock) -> None:
+    change = forge.changes("elf-devops").propose(proposal_of())
+    url, token = f"{forge.url}/api/v3", forge.token("elf-gate")
+    api = GitHubApi(Account(url, forge.git_url, "elf/company", "elf-gate", token, "", 1), clock)
+    changes = GitHubChanges(api.account, clock, api.courtesy)
+    changes.publish_status(change.head, "elf/0", "success", "")
+    with pytest.raises(RateLimited):
+        api.ask("POST", f"statuses/{change.head}", {"state": "success", "context": "elf/1"})
+    changes.close()
+    api.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ((403, "Upgrade to GitHub Pro or make this repository public to enable this feature."), None),
+        ((403, "Resource not accessible by integration"), False),
+        ((422, "Validation Failed"), True),
+    ],
+)
+def test_a_refusal_for_want_of_a_plan_says_nothing_of_rights(said: tuple[int, str], told: bool | None) -> None:
+    class Answering:
+        def answer(self, _verb: str, _path: str, _body: object) -> tuple[int, str]:
+            return said
+
+    assert probed(cast(GitHubApi, Answering()))["administration"] is told
+
+
+def test_a_person_who_may_not_write_is_named(forge: Forge, clock: Clock) -> None:
+    api = GitHubApi(Account(f"{forge.url}/api/v3", forge.git_url, "elf/company", "owner", forge.token("owner")), clock)
+    assert [text.split(" ")[0] for text in readers(api, ("owner", "a-stranger"))] == ["a-stranger"]
+    api.close()
 
 
 def test_a_wait_that_is_too_long_is_an_error_that_says_when_to_come_back(forge: Forge, clock: Clock) -> None:

@@ -107,8 +107,14 @@ def facts(**changes: Any) -> Facts:
 
 
 def rollback(**changes: Any) -> Facts:
-    """An agent returns a team to a verified tree, and nobody has looked at it: allowed."""
-    back = team(tree_before=BEFORE, tree_after=VERIFIED, verified_trees=frozenset({VERIFIED}), spec_before=spec())
+    """An agent returns a team that fell ill to a verified tree, and nobody has looked at it: allowed."""
+    back = team(
+        tree_before=BEFORE,
+        tree_after=VERIFIED,
+        verified_trees=frozenset({VERIFIED}),
+        ill_trees=frozenset({BEFORE}),
+        spec_before=spec(),
+    )
     return facts(**({"team": back, "reviews": ()} | changes))
 
 

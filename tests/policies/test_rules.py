@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.case import Case
-from policies.facts import MICRO, CheckRun, Facts, Kind, ServerFacts, Slot
+from policies.facts import MICRO, ChangedFile, CheckRun, Facts, HistoryFacts, Kind, ServerFacts, Slot
 from policies.kinds import kind_of
 from policies.law import KindLaw, Rate, Sizes
 from policies.verdict import Missing, Outcome
@@ -344,6 +344,7 @@ def test_a_budget_that_does_not_rise_is_not_asked_about_again_but_a_rollback_may
 def test_a_way_back_brings_no_tool_back_that_somebody_took_away(had: Any, has: Any, asked: bool) -> None:
     """Naming a tool of the catalogue grants it, so nobody's yes would be a grant that nobody gave."""
     trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    trees["ill_trees"] = frozenset({BEFORE})
     back = rollback(team=team(**trees, spec_before=spec(tools=had), spec_after=spec(tools=has)))
     assert blocked_by(judged(back)) == ({"approvals": Outcome.NEEDS_APPROVAL} if asked else {})
     assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
@@ -354,7 +355,10 @@ def test_a_way_back_brings_no_tool_back_that_somebody_took_away(had: Any, has: A
 def test_an_agent_does_not_take_a_healthy_team_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the bot's key a team could be sent back and forth between its old states for ever."""
     both = frozenset({VERIFIED, BEFORE})
-    back = rollback(team=team(tree_before=BEFORE, tree_after=VERIFIED, verified_trees=both, spec_before=spec()))
+    ill = frozenset({BEFORE})
+    back = rollback(
+        team=team(tree_before=BEFORE, tree_after=VERIFIED, verified_trees=both, ill_trees=ill, spec_before=spec())
+    )
     assert blocked_by(judged(back)) == {"approvals": Outcome.NEEDS_APPROVAL}
     assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
     assert judged(back.model_copy(update={"author": "owner", "requester": "owner"})).allowed, "a person may"
@@ -362,9 +366,28 @@ def test_an_agent_does_not_take_a_healthy_team_back_by_itself(monkeypatch: pytes
     assert judged(back).allowed, "the look at where it comes from alone stood in the way"
 
 
+@pytest.mark.rows("F58", "F107")
+def test_an_agent_takes_a_team_back_only_from_a_tree_that_was_found_ill(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    back = rollback(team=team(**trees, spec_before=spec(), ill_trees=frozenset({AFTER})))
+    assert blocked_by(judged(back)) == {"approvals": Outcome.NEEDS_APPROVAL}
+    assert judged(back.model_copy(update={"reviews": (approval(),)})).allowed
+    assert judged(back.model_copy(update={"author": "owner", "requester": "owner"})).allowed, "a person may"
+    monkeypatch.setattr(Case, "leaves_illness", True)
+    assert judged(back).allowed, "that alone stood in the way"
+
+
+@pytest.mark.rows("F106")
+def test_a_ghost_is_no_person_whoever_is_listed() -> None:
+    law = amended(changes={"people": ("ghost", "owner")})
+    assert blocked_by(judged(facts(reviews=(approval("ghost"),)), law)) == {"approvals": Outcome.NEEDS_APPROVAL}
+    assert judged(facts(reviews=(approval(),)), law).allowed
+
+
 def test_a_way_back_asks_nobody_once_nobody_looks_at_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Case, "tools_rise", False)
     trees: dict[str, Any] = {"tree_before": BEFORE, "tree_after": VERIFIED, "verified_trees": frozenset({VERIFIED})}
+    trees["ill_trees"] = frozenset({BEFORE})
     regained = spec(tools=(("editor", True, "weather__now"),))
     assert judged(rollback(team=team(**trees, spec_before=spec(), spec_after=regained))).allowed
 
@@ -462,3 +485,30 @@ def test_of_a_refused_change_what_refuses_is_read_first_and_the_rest_says_that_i
     assert all(": would also be needed: " in line for line in soft)
     assert len(lines) == 1 + len(verdict.children)
     assert "would also be needed" not in judged(facts(reviews=())).text() + str(verdict.to_dict())
+
+
+@pytest.mark.rows("F106")
+@pytest.mark.parametrize(
+    ("passing", "blocked"),
+    [
+        (files(f"{HERE}draft.md"), set()),
+        (files("policies/limits.yaml", mode=None), {"history"}),
+        (files("teams/other_team/README.md"), {"history"}),
+        (files(f"{HERE}link", mode="120000"), {"history"}),
+        (files(f"{HERE}film.md", size=300_000), {"sizes"}),
+    ],
+)
+def test_what_commits_hold_on_the_way_is_held_to_the_same_paths_modes_and_sizes(
+    passing: tuple[ChangedFile, ...], blocked: set[str]
+) -> None:
+    assert set(blocked_by(judged(facts(history=HistoryFacts(commits=2, passing=passing))))) == blocked
+
+
+@pytest.mark.rows("F106")
+def test_what_may_pass_is_limited_to_the_paths_of_the_kind() -> None:
+    kinds = the_law().changes.kinds
+    law = kinds[Kind.NEW_TEAM].model_copy(update={"only_paths": (r"teams/marketing_team/(team\.yaml|README\.md)",)})
+    amending = amended(changes={"kinds": {**kinds, Kind.NEW_TEAM: law}})
+    passed = HistoryFacts(commits=2, passing=files(f"{HERE}draft.md"))
+    assert set(blocked_by(judged(facts(history=passed), amending))) == {"history"}
+    assert not blocked_by(judged(facts(history=HistoryFacts(commits=1)), amending))

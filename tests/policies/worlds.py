@@ -60,6 +60,7 @@ teams = st.none() | st.builds(
     tree_before=st.sampled_from([None, BEFORE]),
     tree_after=st.sampled_from([None, AFTER, VERIFIED]),
     verified_trees=st.sampled_from([frozenset[str](), frozenset({VERIFIED})]),
+    ill_trees=st.sampled_from([frozenset[str](), frozenset({BEFORE})]),
     different=st.sampled_from([(), ("agents/writer.py",)]),
     spec_after=st.sampled_from([spec(), spec(daily_budget_usd_micro=50_000_000), None]),
 )
@@ -201,6 +202,7 @@ overridden = st.one_of(
             tree_before=st.just(BEFORE),
             tree_after=st.sampled_from([AFTER, VERIFIED]),
             verified_trees=st.just(frozenset({VERIFIED})),
+            ill_trees=st.sampled_from([frozenset[str](), frozenset({BEFORE})]),
             spec_before=st.sampled_from([spec(), spec(daily_budget_usd_micro=5_000_000), None]),
             different=st.sampled_from([(), ("agents/writer.py",)]),
         ),

@@ -57,6 +57,15 @@ def get_issue(visit: Visiting, number: int) -> Json:
         return wire_pulls.issue(visit, pull, store.comment_count(connection, visit.repo, number))
 
 
+@router.get("/issues/{number}/events")
+def list_events(request: Request, visit: Visiting, number: int) -> JSONResponse:
+    """Who closed and reopened it. Of GitHub's other events none is kept here."""
+    get_row(visit, number)
+    with visit.site.store.read() as connection:
+        rows = store.turn_rows(connection, visit.repo, number)
+    return paged(request, visit, rows, lambda row: wire_pulls.turn(visit, row), f"/issues/{number}/events")
+
+
 @router.get("/issues/comments/{comment}")
 def get_comment(visit: Visiting, comment: int) -> Json:
     return wire_pulls.comment(visit, _comment(visit, comment))

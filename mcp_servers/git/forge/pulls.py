@@ -61,6 +61,7 @@ def create_pull(visit: Visit, title: str, body: str, head: str, base: str, *, dr
             raise invalid("PullRequest", field, f"{field} branch {name[:100]} does not exist", "invalid")
     if contains(visit, refs[branch_ref(branch)], refs[branch_ref(base)]):
         raise invalid("PullRequest", "head", f"No commits between {base} and {branch}")
+    _check_related(visit, branch, refs[branch_ref(branch)], base, refs[branch_ref(base)])
     at = visit.site.time()
     with visit.site.store.write() as connection:
         for row in store.pull_rows(connection, visit.repo, head=branch):
@@ -78,6 +79,14 @@ def create_pull(visit: Visit, title: str, body: str, head: str, base: str, *, dr
     return made
 
 
+def _check_related(visit: Visit, branch: str, head: str, base: str, base_sha: str) -> None:
+    try:
+        visit.repository.merge_base(base_sha, head)
+    except NoMergeBase as error:
+        sentence = f"The {branch} branch has no history in common with {base}"
+        raise invalid("PullRequest", "head", sentence) from error
+
+
 def edit_pull(visit: Visit, number: int, *, title: str | None, body: str | None, state: str | None) -> Pull:
     """Change the words (the author only) or close and reopen (also who reviews or merges)."""
     pull = get_pull(visit, number)
@@ -93,6 +102,8 @@ def edit_pull(visit: Visit, number: int, *, title: str | None, body: str | None,
         assert row is not None
         edited = standing(row, visit.repository.refs("refs/"))
         for action in actions:
+            if action != "edited":
+                store.insert_turn(connection, visit.repo, number, action, visit.identity.login, visit.site.time())
             events.tell_pull(visit, connection, action, edited, changes=_changes(pull.row, columns))
     visit.site.courier.wake()
     return edited

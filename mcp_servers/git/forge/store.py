@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS reviews (
     id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, number INTEGER NOT NULL, author TEXT NOT NULL,
     commit_id TEXT NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL, submitted_at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS reviews_by_pull ON reviews (repo, number);
+CREATE TABLE IF NOT EXISTS turns (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, number INTEGER NOT NULL, event TEXT NOT NULL,
+    actor TEXT NOT NULL, created_at TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS turns_by_pull ON turns (repo, number);
 CREATE TABLE IF NOT EXISTS statuses (
     id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, sha TEXT NOT NULL, context TEXT NOT NULL,
     state TEXT NOT NULL, description TEXT NOT NULL, target_url TEXT NOT NULL, creator TEXT NOT NULL, created_at TEXT NOT NULL);
@@ -168,6 +172,18 @@ def set_labels(connection: sqlite3.Connection, repo: str, number: int, labels: S
 def review_rows(connection: sqlite3.Connection, repo: str, number: int) -> list[Row]:
     """A pull request's reviews, oldest first."""
     query = "SELECT * FROM reviews WHERE repo = ? AND number = ? ORDER BY id"
+    return connection.execute(query, (repo, number)).fetchall()
+
+
+def insert_turn(connection: sqlite3.Connection, repo: str, number: int, event: str, actor: str, at: str) -> None:
+    """That somebody closed or reopened a pull request."""
+    columns = "(repo, number, event, actor, created_at)"
+    connection.execute(f"INSERT INTO turns {columns} VALUES (?, ?, ?, ?, ?)", (repo, number, event, actor, at))  # noqa: S608 - a literal
+
+
+def turn_rows(connection: sqlite3.Connection, repo: str, number: int) -> list[Row]:
+    """Who closed and reopened a pull request, oldest first."""
+    query = "SELECT * FROM turns WHERE repo = ? AND number = ? ORDER BY id"
     return connection.execute(query, (repo, number)).fetchall()
 
 

@@ -133,6 +133,21 @@ def comment(visit: Visit, row: Row) -> Json:
     }
 
 
+def turn(visit: Visit, row: Row) -> Json:
+    """That somebody closed or reopened it, as an issue's events have it."""
+    return {
+        "id": row["id"],
+        "node_id": node_id("IssueEvent", row["id"]),
+        "url": f"{visit.url}/issues/events/{row['id']}",
+        "actor": user(visit.site, row["actor"]),
+        "event": row["event"],
+        "commit_id": None,
+        "commit_url": None,
+        "created_at": row["created_at"],
+        "performed_via_github_app": None,
+    }
+
+
 def review(visit: Visit, row: Row, it: Pull) -> Json:
     """A review; an approval of an earlier head of an open pull request shows as dismissed."""
     html = f"{visit.html_url}/pull/{row['number']}#pullrequestreview-{row['id']}"

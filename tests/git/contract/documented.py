@@ -39,6 +39,7 @@ SHAPES: dict[str, str] = {
         "labels_url milestone number repository_url state locked title url user=simple-user created_at "
         "updated_at"
     ),
+    "issue-event": "id node_id url actor=simple-user event commit_id commit_url created_at",
     "issue-comment": "id node_id html_url issue_url user=simple-user url created_at updated_at",
     "label": "id node_id url name description color default",
     "minimal-repository": (
@@ -122,6 +123,7 @@ ROUTES: dict[str, dict[int, str]] = {
     },
     "GET {repo}/issues/{issue_number}": {200: "issue", 304: "", 404: ""},
     "GET {repo}/issues/{issue_number}/comments": {200: "issue-comment*", 404: ""},
+    "GET {repo}/issues/{issue_number}/events": {200: "issue-event*", 404: ""},
     "POST {repo}/issues/{issue_number}/comments": {201: "issue-comment", 403: "", 404: "", 422: ""},
     "GET {repo}/issues/comments/{comment_id}": {200: "issue-comment", 404: ""},
     "PATCH {repo}/issues/comments/{comment_id}": {200: "issue-comment", 422: ""},

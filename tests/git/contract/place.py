@@ -45,8 +45,8 @@ class Place(ABC):
     made: list[tuple[Role, str]] = field(default_factory=list)
 
     @abstractmethod
-    def push(self, branch: str, files: Files, onto: str = "main") -> str:
-        """A commit of the author's on top of `onto`, and the branch at it, by force; its hash."""
+    def push(self, branch: str, files: Files, onto: str | None = "main") -> str:
+        """A commit of the author's on top of `onto` (None: of nothing), and the branch at it, by force; its hash."""
 
     def api(
         self, role: Role, method: str, path: str, json: object = None, headers: Mapping[str, str] | None = None
@@ -161,12 +161,12 @@ class OnTheForge(Place):
 
     root: Path
 
-    def push(self, branch: str, files: Files, onto: str = "main") -> str:
+    def push(self, branch: str, files: Files, onto: str | None = "main") -> str:
         repository = Repository(self.root / f"{self.repo}.git")
-        tip = repository.resolve(onto)
+        tip = repository.resolve(onto) if onto else None
         who = Signature("elf-devops", "elf-devops@elf.local")
         tree = repository.write_tree(tip, files)
-        commit = repository.commit_tree(tree, [tip], f"Contract {branch}\n", who, datetime.now(UTC))
+        commit = repository.commit_tree(tree, [tip] if tip else [], f"Contract {branch}\n", who, datetime.now(UTC))
         repository.update_refs([RefUpdate(f"refs/heads/{branch}", commit, ANY)], login="elf-devops")
         return commit
 
@@ -174,17 +174,18 @@ class OnTheForge(Place):
 class OverHttp(Place):
     """GitHub, or whatever else answers alike: pushes are pushes."""
 
-    def push(self, branch: str, files: Files, onto: str = "main") -> str:
+    def push(self, branch: str, files: Files, onto: str | None = "main") -> str:
         local = self.folder / "local.git"
         if not local.exists():
             self.git("author", "init", "--quiet", "--bare", str(local))
-        done = self.git("author", "fetch", "--quiet", self.git_url, f"+refs/heads/{onto}:refs/heads/onto", folder=local)
+        start = f"+refs/heads/{onto or 'main'}:refs/heads/onto"
+        done = self.git("author", "fetch", "--quiet", self.git_url, start, folder=local)
         assert done.returncode == 0, done.stderr
         repository = Repository(local)
-        tip = repository.resolve("refs/heads/onto")
+        tip = repository.resolve("refs/heads/onto") if onto else None
         who = Signature("contract", "contract@elf.local")
         tree = repository.write_tree(tip, files)
-        commit = repository.commit_tree(tree, [tip], f"Contract {branch}\n", who, datetime.now(UTC))
+        commit = repository.commit_tree(tree, [tip] if tip else [], f"Contract {branch}\n", who, datetime.now(UTC))
         done = self.git("author", "push", "--quiet", self.git_url, f"+{commit}:refs/heads/{branch}", folder=local)
         assert done.returncode == 0, done.stderr
         return commit

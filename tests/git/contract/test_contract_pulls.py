@@ -47,6 +47,13 @@ def test_a_pull_request_needs_something_to_merge(place: Place) -> None:
     assert f"No commits between main and {place.branch()}" in answer.text
 
 
+def test_a_branch_that_shares_no_history_is_no_pull_request(place: Place) -> None:
+    place.push(place.branch(), {place.file(): b"1"}, None)
+    answer = place.api("author", "POST", "pulls", {"title": "T", "head": place.branch(), "base": "main"})
+    assert answer.status_code == 422
+    assert f"The {place.branch()} branch has no history in common with main" in answer.text
+
+
 def test_what_is_not_given_or_of_another_type_is_422(place: Place) -> None:
     place.push(place.branch(), {place.file(): b"1"})
     for body in ({"head": place.branch(), "base": "main"}, {"title": 5, "head": place.branch(), "base": "main"}):
@@ -133,6 +140,10 @@ def test_a_closed_pull_request_is_reopened(place: Place) -> None:
     place.api("author", "PATCH", f"pulls/{number}", {"state": "closed"})
     found = place.api("author", "PATCH", f"pulls/{number}", {"state": "open"}).json()
     assert (found["state"], found["closed_at"]) == ("open", None)
+    told = place.api("author", "GET", f"issues/{number}/events").json()
+    login = place.login("author")
+    turns = [(it["event"], it["actor"]["login"]) for it in told if it["event"] in {"closed", "reopened"}]
+    assert turns == [("closed", login), ("reopened", login)]
 
 
 def test_deleting_the_branch_closes_its_pull_request_for_good(place: Place) -> None:
