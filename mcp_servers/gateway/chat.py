@@ -163,6 +163,11 @@ class ChatRequest(BaseModel):
         )
         return body_bytes + OVERHEAD_TOKENS + OVERHEAD_TOKENS_MESSAGE * len(self.messages) + IMAGE_TOKENS * images
 
+    @property
+    def characters(self) -> int:
+        """How much text the messages have, without what describes tools and forms."""
+        return sum(len(message.content) for message in self.messages if isinstance(message.content, str))
+
     def wire(self) -> dict[str, Any]:
         """The request as it was sent, without fields that were not set."""
         return self.model_dump(mode="json", exclude_none=True, exclude={"user", "metadata", "store", "n"})

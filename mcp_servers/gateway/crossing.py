@@ -13,6 +13,7 @@ import anyio
 from pydantic_core import to_json
 
 from mcp_servers.gateway.chat import Piece, ProviderFailed
+from mcp_servers.gateway.credible import Bounds, characters, fault
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.prices import Link, Tokens
 from mcp_servers.gateway.refusals import Refused
@@ -30,11 +31,15 @@ class Crossing:
 
     def __init__(self, writer: Writer, till: Till, caller: Caller, ask: ModelAsk, first: Try) -> None:
         self.caller, self.ask, self.tried = caller, ask, first
+        #: What the answer took, once it is there; None if the provider did not say, or not credibly.
+        self.tokens: Tokens | None = None
         self._writer, self._till = writer, till
         self._ends = anyio.current_time() + ask.deadline.total_seconds()
 
-    async def whole(self, make: Callable[[Link], Awaitable[T]], weigh: Callable[[T], tuple[Tokens | None, str]]) -> T:
-        """What the first link that answers gives. `weigh` says its tokens and its hash. Raises `Refused`."""
+    async def whole(
+        self, make: Callable[[Link], Awaitable[T]], weigh: Callable[[T], tuple[Tokens | None, str, int]]
+    ) -> T:
+        """What the first link that answers gives. `weigh` says its tokens, its hash and how long it is. Raises `Refused`."""
         while True:
             try:
                 with anyio.fail_after(self._seconds()):
@@ -51,11 +56,12 @@ class Crossing:
     async def pieces(self, make: Callable[[Link], AsyncIterator[Piece]]) -> AsyncGenerator[Piece]:
         """A stream, metered. It moves on only while nothing of it has been given out. Raises `Refused`, also in the middle."""
         stream, first = await self._first_piece(make)
-        said, tokens, piece = hashlib.sha256(), None, first
+        said, length, tokens, piece = hashlib.sha256(), 0, None, first
         try:
             while piece is not None:
                 tokens = piece.tokens or tokens
                 said.update(to_json(piece.delta))
+                length += characters(piece.delta)
                 yield piece
                 with anyio.fail_after(max(0.0, self._ends - anyio.current_time())):
                     piece = await anext(stream, None)
@@ -68,7 +74,7 @@ class Crossing:
             raise
         finally:
             await _close(stream)
-        await self._answered(tokens, said.hexdigest())
+        await self._answered(tokens, said.hexdigest(), length)
 
     async def _first_piece(
         self, make: Callable[[Link], AsyncIterator[Piece]]
@@ -108,10 +114,17 @@ class Crossing:
         # What the provider said is the cause; that the next link may not be used, its circumstance.
         raise _refused(failed, f" Then: {found.message}" if found else "", moves) from error
 
-    async def _answered(self, tokens: Tokens | None, answer_sha256: str) -> None:
+    async def _answered(self, tokens: Tokens | None, answer_sha256: str, length: int) -> None:
         meter = Meter()
-        meter.used(tokens, answer_sha256)
+        meter.used(tokens, answer_sha256, self._fault(tokens, length) if tokens else None)
+        self.tokens = meter.tokens
         await self._end(meter)
+
+    def _fault(self, tokens: Tokens, length: int) -> str | None:
+        ask = self.ask
+        # Where nothing is paid, too low a count takes nothing from anybody: local servers leave out what they had cached.
+        least_in, length = (ask.least_tokens_in, length) if self.tried.held_usd_micro else (0, 0)
+        return fault(tokens, Bounds(ask.tokens_in, ask.tokens_out, least_in), length)
 
     async def _gave_up(self) -> None:
         """The caller went away, or we are at fault: what the call cost is unknown, so its upper bound counts."""

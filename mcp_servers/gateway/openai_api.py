@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from mcp_servers.gateway import openai_wire as wire
 from mcp_servers.gateway.call_headers import RUN, WAIT
 from mcp_servers.gateway.chat import ChatRequest, Piece
+from mcp_servers.gateway.credible import Bounds, characters, least_tokens
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.embeddings import EmbeddingRequest
 from mcp_servers.gateway.event_response import EventResponse
@@ -109,7 +110,8 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
         wanted = _parsed(ChatRequest, body)
         purpose, law = _header(request, "x-elf-purpose", _PURPOSE, "unspecified"), models.law()
         plan = models.plan(wanted.model, caller.team, caller.member, purpose, law)
-        bounds = (wanted.most_tokens_in(len(body)), wanted.most_tokens_out)
+        least = least_tokens(wanted.characters)
+        bounds = Bounds(wanted.most_tokens_in(len(body)), wanted.most_tokens_out, least)
         return _ask(models, request, plan, law, purpose, bounds, sha256(body)), wanted
 
     crossing, wanted = await door.begin_model_call(
@@ -120,15 +122,24 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
     if not wanted.stream:
         answer = await crossing.whole(
             lambda link: models.provider(link).answer(wanted, purpose),
-            lambda answer: (answer.tokens, sha256(json.dumps(answer.message, sort_keys=True).encode())),
+            lambda answer: (
+                answer.tokens,
+                sha256(json.dumps(answer.message, sort_keys=True).encode()),
+                characters(answer.message),
+            ),
         )
         link = crossing.tried.link.name
-        return Response(wire.completion(base | {"model": link}, answer), 200, _said(link, crossing.tried.trail), _JSON)
+        return Response(
+            wire.completion(base | {"model": link}, answer, crossing.tokens),
+            200,
+            _said(link, crossing.tried.trail),
+            _JSON,
+        )
     pieces = crossing.pieces(lambda link: models.provider(link).stream(wanted, purpose))
     # The first piece is awaited here: what fails before it moves on, or is an ordinary error answer, not a broken stream.
     first = await anext(pieces, None)
     link = crossing.tried.link.name
-    events = _events(base | {"model": link}, wanted, first, pieces)
+    events = _events(base | {"model": link}, wanted, first, pieces, lambda: crossing.tokens)
     headers = _said(link, crossing.tried.trail) | {"cache-control": "no-cache"}
     # Once the client is gone the pieces are closed, and so the call is settled at once.
     return EventResponse(events, headers, pieces.aclose)
@@ -144,7 +155,7 @@ async def _embed(door: Door, models: Models, request: Request) -> Response:
         plan = Plan(wanted.model, None, (models.embedding(wanted.model),), {})
         purpose, bounds = (
             _header(request, "x-elf-purpose", _PURPOSE, "embedding"),
-            (wanted.most_tokens_in(len(body)), 0),
+            Bounds(wanted.most_tokens_in(len(body)), 0),
         )
         return _ask(models, request, plan, models.law(), purpose, bounds, sha256(body)), wanted
 
@@ -153,7 +164,7 @@ async def _embed(door: Door, models: Models, request: Request) -> Response:
     )
     found = await crossing.whole(
         lambda link: models.embedder(link).embed(wanted.texts, wanted.dimensions),
-        lambda found: (found.tokens, sha256(repr(found.vectors).encode())),
+        lambda found: (found.tokens, sha256(repr(found.vectors).encode()), 0),
     )
     link = crossing.tried.link.name
     answer = wire.embeddings(link, found, as_base64=wanted.encoding_format == "base64")
@@ -166,7 +177,7 @@ def _ask(
     plan: Plan,
     law: ModelsLaw,
     purpose: str,
-    bounds: tuple[int, int],
+    bounds: Bounds,
     request_sha256: str,
 ) -> ModelAsk:
     return ModelAsk(
@@ -175,8 +186,9 @@ def _ask(
         law=law,
         purpose=purpose,
         run=_header(request, "x-elf-run", RUN, "none"),
-        tokens_in=bounds[0],
-        tokens_out=bounds[1],
+        tokens_in=bounds.most_in,
+        tokens_out=bounds.most_out,
+        least_tokens_in=bounds.least_in,
         deadline=timedelta(seconds=min(law.deadline_seconds, models.settings.timeout_seconds)),
         request_sha256=request_sha256,
         may_wait=_may_wait(request, law, purpose),
@@ -214,17 +226,19 @@ def _said(link: str, trail: str) -> dict[str, str]:
 
 
 async def _events(
-    base: dict[str, Any], request: ChatRequest, first: Piece | None, rest: AsyncIterator[Piece]
+    base: dict[str, Any],
+    request: ChatRequest,
+    first: Piece | None,
+    rest: AsyncIterator[Piece],
+    tokens: Callable[[], Tokens | None],
 ) -> AsyncGenerator[bytes]:
-    """Server-sent events. A stream that fails in the middle ends with an error event and without `[DONE]`."""
+    """Server-sent events; `tokens` says at the end what it took. A stream that fails in the middle ends with an error event and without `[DONE]`."""
     head = base | {"object": "chat.completion.chunk"}
     usage = request.stream_options is not None and request.stream_options.include_usage
-    tokens: Tokens | None = None
     yield wire.event(head | {"choices": [wire.choice({"role": "assistant", "content": ""}, None)]})
     try:
         piece = first
         while piece is not None:
-            tokens = piece.tokens or tokens
             if piece.delta or piece.finish_reason:
                 yield wire.event(head | {"choices": [wire.choice(piece.delta, piece.finish_reason)]})
             piece = await anext(rest, None)
@@ -232,5 +246,5 @@ async def _events(
         yield wire.event({"error": wire.error(refused)})
         return
     if usage:
-        yield wire.event(head | {"choices": [], "usage": wire.usage(tokens)})
+        yield wire.event(head | {"choices": [], "usage": wire.usage(tokens())})
     yield b"data: [DONE]\n\n"

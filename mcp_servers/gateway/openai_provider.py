@@ -7,7 +7,7 @@ the rest of a call. One try; what a server says wrong becomes `ProviderFailed`, 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
 
 import aiohttp
@@ -235,4 +235,9 @@ def _tokens(usage: Any) -> Tokens | None:
     counts = cast("dict[str, Any]", usage)
     details: Any = counts.get("prompt_tokens_details")
     cached = cast("dict[str, Any]", details).get("cached_tokens") if isinstance(details, dict) else 0
-    return credible_tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"), cached)
+    tokens = credible_tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"), cached)
+    # Some servers count what a model thinks in the total alone, and charge for it.
+    total = credible_tokens(counts.get("total_tokens"), 0)
+    if tokens is None or total is None or total.input <= tokens.input + tokens.output:
+        return tokens
+    return replace(tokens, output=total.input - tokens.input)

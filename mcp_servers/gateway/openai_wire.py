@@ -37,9 +37,10 @@ def error(refused: Refused) -> dict[str, Any]:
     return {"message": refused.message, "type": kind, "code": code, "param": refused.param, "opens_at": opens}
 
 
-def completion(base: dict[str, Any], answer: Answer) -> bytes:
+def completion(base: dict[str, Any], answer: Answer, tokens: Tokens | None) -> bytes:
+    """`tokens`: what it credibly took."""
     choice = {"index": 0, "message": answer.message, "finish_reason": answer.finish_reason, "logprobs": None}
-    return to_json(base | {"object": "chat.completion", "choices": [choice], "usage": usage(answer.tokens)})
+    return to_json(base | {"object": "chat.completion", "choices": [choice], "usage": usage(tokens)})
 
 
 def choice(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mcp_servers.gateway.circuits import Circuits
 from mcp_servers.gateway.grants import Grants
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Plan
+from mcp_servers.gateway.noticed import Noticed
 from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Tokens
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.run_loops import LoopStopped, RunLoops
@@ -43,6 +44,8 @@ class ModelAsk:
     tokens_out: int
     deadline: timedelta
     request_sha256: str
+    #: No fewer tokens than this were sent.
+    least_tokens_in: int = 1
     #: How long it may wait for its turn, within the deadline; and how long it did.
     may_wait: timedelta = timedelta(0)
     waited: timedelta = timedelta(0)
@@ -77,9 +80,14 @@ class Meter:
     free: bool = False
     outcome: str = "unmetered"
     answer_sha256: str | None = None
+    #: What the provider says it took, and why that cannot be.
+    not_counted: dict[str, Any] | None = None
 
-    def used(self, tokens: Tokens | None, answer_sha256: str) -> None:
-        """The call was answered. None: the provider did not say, or not credibly, how many tokens that took."""
+    def used(self, tokens: Tokens | None, answer_sha256: str, fault: str | None = None) -> None:
+        """The call was answered. No tokens: the provider did not say how many that took. `fault`: why what it says cannot be true."""
+        if tokens is not None and fault is not None:
+            self.not_counted = {"why": fault, "tokens_in": tokens.input, "tokens_out": tokens.output}
+            tokens = None
         self.tokens, self.answer_sha256 = tokens, answer_sha256
         self.outcome = "unmetered" if tokens is None else "ok"
 
@@ -108,6 +116,7 @@ class Till:
     circuits: Circuits = field(default_factory=Circuits)
     loops: RunLoops = field(default_factory=RunLoops)
     load: LoadGate = field(default_factory=LoadGate)
+    noticed: Noticed = field(default_factory=Noticed)
     observer: Observer = field(default_factory=Nobody)
     #: Told that a call ended, for those who wait for its place or its circuit.
     freed: Callable[[], None] = lambda: None
@@ -176,6 +185,9 @@ class Till:
             usage.record(rows, row)
         detail = {"reservation": tried.reservation, "run": ask.run, "usd_micro": counted, "ms": took}
         detail |= {"tokens_in": tokens.input, "tokens_out": tokens.output, "answer_sha256": meter.answer_sha256}
+        if meter.not_counted is not None:
+            detail["not_counted"] = meter.not_counted
+            self.noticed.false_counts(tried.link.name, meter.not_counted["why"], now)
         self._write(rows, caller, "model.result", tried.link.name, meter.outcome, now, detail)
         tried.ended(ModelEnd(meter.outcome, tokens.input, tokens.output, counted, (now - tried.began).total_seconds()))
         self.freed()

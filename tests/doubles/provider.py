@@ -25,6 +25,8 @@ class Reply:
     tool_calls: tuple[tuple[str, dict[str, Any]], ...] = ()
     tokens_in: float = 11
     tokens_out: float = 7
+    #: Tokens that only the total counts.
+    thought: int = 0
     finish: str | None = None
     status: int = 200
     #: Sent as it is instead of an answer.
@@ -129,7 +131,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
     if reply.without_usage:
         return {}
     counts = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}
-    return {"usage": counts | {"total_tokens": reply.tokens_in + reply.tokens_out}}
+    return {"usage": counts | {"total_tokens": reply.tokens_in + reply.tokens_out + reply.thought}}
 
 
 def _calls(reply: Reply) -> list[dict[str, Any]]:
