@@ -13,7 +13,7 @@ from mcp_servers.resilience.breaker import Circuit, CircuitBreaker, Limits
 #: Our own models: they have no circuit.
 _OURS = ("rehearsal", "lexical")
 #: Answers that say nothing against the provider.
-_ANSWERED = ("ok", "unmetered", "not_accepted")
+_ANSWERED = ("ok", "unmetered", "not_accepted", "too_long")
 #: The caller went away; how the provider would have done is not known.
 _UNKNOWN = ("gone",)
 

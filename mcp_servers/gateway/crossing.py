@@ -16,7 +16,7 @@ from mcp_servers.gateway.chat import Piece, ProviderFailed
 from mcp_servers.gateway.credible import Bounds, characters, fault
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.prices import Link, Tokens
-from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.refusals import Code, Refused
 from mcp_servers.gateway.till import ChainRefused, Meter, ModelAsk, Till, Try
 from memory.writer import Writer
 
@@ -34,6 +34,7 @@ class Crossing:
         #: What the answer took, once it is there; None if the provider did not say, or not credibly.
         self.tokens: Tokens | None = None
         self._writer, self._till = writer, till
+        self._too_long: ProviderFailed | None = None
         self._ends = anyio.current_time() + ask.deadline.total_seconds()
 
     async def whole(
@@ -103,7 +104,9 @@ class Crossing:
         moves = (*self.tried.moves, (self.tried.link.name, failed.kind))
         if failed.kind == "not_accepted":
             await self._end(meter)
-            raise _refused(failed, "", moves) from error
+            raise _refused(self._too_long or failed, "", moves) from error
+        if failed.kind == "too_long":
+            self._too_long = failed
         time_left = self._ends - anyio.current_time() > LEAST
         found = await self._writer.write(
             lambda rows: self._till.move_on(rows, self.caller, self.ask, self.tried, meter, time_left=time_left)
@@ -111,7 +114,9 @@ class Crossing:
         if isinstance(found, Try):
             self.tried = found
             return
-        # What the provider said is the cause; that the next link may not be used, its circumstance.
+        # What the provider said is the cause; that the next link may not be used, its circumstance. Where one of them only found
+        # the request too long, the caller can mend it: that is said, whatever became of the others.
+        failed = self._too_long or failed
         raise _refused(failed, f" Then: {found.message}" if found else "", moves) from error
 
     async def _answered(self, tokens: Tokens | None, answer_sha256: str, length: int) -> None:
@@ -128,7 +133,8 @@ class Crossing:
 
     async def _gave_up(self) -> None:
         """The caller went away, or we are at fault: what the call cost is unknown, so its upper bound counts."""
-        await self._end(Meter(outcome="gone"))
+        with anyio.CancelScope(shield=True):
+            await self._end(Meter(outcome="gone"))
 
     async def _end(self, meter: Meter) -> None:
         await self._writer.write(lambda rows: self._till.end(rows, self.caller, self.ask, self.tried, meter))
@@ -150,5 +156,6 @@ def _failure(error: ProviderFailed | TimeoutError) -> ProviderFailed:
 def _refused(failed: ProviderFailed, more: str, moves: tuple[tuple[str, str], ...] = ()) -> ChainRefused:
     if len(moves) > 1:
         more = f"{more} Nobody else is left: {', '.join(f'{link} ({why})' for link, why in moves[:-1])} failed before."
-    code = "timeout" if failed.kind == "timeout" else "upstream_failed"
-    return ChainRefused(Refused(code, failed.message + more), moves)
+    code: Code = "bad_request" if failed.kind in ("not_accepted", "too_long") else "upstream_failed"
+    code = "timeout" if failed.kind == "timeout" else code
+    return ChainRefused(Refused(code, failed.message + more, word=failed.code), moves)

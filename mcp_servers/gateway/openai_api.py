@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from anyio import to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from mcp_servers.gateway import openai_wire as wire
@@ -28,6 +28,7 @@ from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.embeddings import EmbeddingRequest
 from mcp_servers.gateway.event_response import EventResponse
 from mcp_servers.gateway.fast_lane import Endpoint
+from mcp_servers.gateway.hearing import while_heard
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Models, Plan
 from mcp_servers.gateway.prices import Tokens
@@ -83,6 +84,8 @@ async def _answered(door: Door, make: Callable[[], Awaitable[Response]]) -> Resp
         if isinstance(refused, ChainRefused):
             headers["x-elf-chain"] = refused.trail
         return JSONResponse({"error": wire.error(refused)}, status, headers)
+    except ClientDisconnect:
+        raise
     except Exception:
         # Ours to mend, not the client's to try again: its retries would be a second layer over the chain's.
         log.exception("a model call ended in an error that nobody foresaw")
@@ -120,7 +123,7 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
     purpose = crossing.ask.purpose
     base = {"id": f"chatcmpl-{door.new_id()}", "created": int(door.clock().timestamp())}
     if not wanted.stream:
-        answer = await crossing.whole(
+        answering = crossing.whole(
             lambda link: models.provider(link).answer(wanted, purpose),
             lambda answer: (
                 answer.tokens,
@@ -128,6 +131,7 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
                 characters(answer.message),
             ),
         )
+        answer = await while_heard(request, answering)
         link = crossing.tried.link.name
         return Response(
             wire.completion(base | {"model": link}, answer, crossing.tokens),
@@ -137,7 +141,7 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
         )
     pieces = crossing.pieces(lambda link: models.provider(link).stream(wanted, purpose))
     # The first piece is awaited here: what fails before it moves on, or is an ordinary error answer, not a broken stream.
-    first = await anext(pieces, None)
+    first = await while_heard(request, anext(pieces, None))
     link = crossing.tried.link.name
     events = _events(base | {"model": link}, wanted, first, pieces, lambda: crossing.tokens)
     headers = _said(link, crossing.tried.trail) | {"cache-control": "no-cache"}
@@ -162,10 +166,11 @@ async def _embed(door: Door, models: Models, request: Request) -> Response:
     crossing, wanted = await door.begin_model_call(
         request.headers.get("authorization"), prepare, request.is_disconnected
     )
-    found = await crossing.whole(
+    embedding = crossing.whole(
         lambda link: models.embedder(link).embed(wanted.texts, wanted.dimensions),
         lambda found: (found.tokens, sha256(repr(found.vectors).encode()), 0),
     )
+    found = await while_heard(request, embedding)
     link = crossing.tried.link.name
     answer = wire.embeddings(link, found, as_base64=wanted.encoding_format == "base64")
     return Response(answer, 200, _said(link, crossing.tried.trail), _JSON)
@@ -232,7 +237,9 @@ async def _events(
     rest: AsyncIterator[Piece],
     tokens: Callable[[], Tokens | None],
 ) -> AsyncGenerator[bytes]:
-    """Server-sent events; `tokens` says at the end what it took. A stream that fails in the middle ends with an error event and without `[DONE]`."""
+    """Server-sent events; `tokens` says at the end what it took.
+
+    A stream that fails in the middle ends with an error event and without `[DONE]`."""
     head = base | {"object": "chat.completion.chunk"}
     usage = request.stream_options is not None and request.stream_options.include_usage
     yield wire.event(head | {"choices": [wire.choice({"role": "assistant", "content": ""}, None)]})

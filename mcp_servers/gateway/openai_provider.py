@@ -6,6 +6,7 @@ the rest of a call. One try; what a server says wrong becomes `ProviderFailed`, 
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
@@ -23,6 +24,7 @@ T = TypeVar("T")
 #: More than any model answers.
 _MOST_BYTES = 50_000_000
 _MOST_ERROR_BYTES = 64_000
+_AT_ONCE = 1_000_000
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _PASSED_ON = frozenset(
     (
@@ -103,13 +105,16 @@ class OpenAIProvider:
     def _post(self, path: str, body: Mapping[str, Any]) -> Any:
         headers = {"authorization": f"Bearer {self._server.key}", "content-type": "application/json"}
         url = f"{self._server.url.rstrip('/')}/{path}"
-        return self._server.session().post(url, data=to_json(body), headers=headers, allow_redirects=False)
+        raw = to_json(body)
+        # A large one goes out in parts, so that others have their turn meanwhile.
+        data = raw if len(raw) <= _AT_ONCE else io.BytesIO(raw)
+        return self._server.session().post(url, data=data, headers=headers, allow_redirects=False)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The whole body of a good answer. Raises `ProviderFailed` for any other."""
         if response.status != 200:
             said = await response.content.read(_MOST_ERROR_BYTES)
-            raise status_failure(self._name, response.status, said.decode(errors="replace"))
+            raise status_failure(self._name, response.status, said.decode(errors="replace"), [self._server.key])
         raw = bytearray()
         async for part in response.content.iter_any():
             raw += part

@@ -12,7 +12,6 @@ from mcp_servers.gateway.chat import Answer
 from mcp_servers.gateway.lexical import Embedded
 from mcp_servers.gateway.prices import Tokens
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.run_loops import LoopStopped
 
 #: HTTP status, OpenAI's error type and code. 402 rather than 429 for an empty budget: clients retry a 429 by themselves.
 STATUS = {
@@ -31,10 +30,14 @@ STATUS = {
 
 def error(refused: Refused) -> dict[str, Any]:
     _, kind, code = STATUS[refused.code]
-    if isinstance(refused, LoopStopped):
-        code = "loop_stopped"
     opens = refused.opens_at.isoformat() if refused.opens_at else None
-    return {"message": refused.message, "type": kind, "code": code, "param": refused.param, "opens_at": opens}
+    return {
+        "message": refused.message,
+        "type": kind,
+        "code": refused.word or code,
+        "param": refused.param,
+        "opens_at": opens,
+    }
 
 
 def completion(base: dict[str, Any], answer: Answer, tokens: Tokens | None) -> bytes:

@@ -30,7 +30,7 @@ class LoopStopped(Refused):
     """The run goes round in circles. `worth_a_row`: at the 1st, 2nd, 4th, 8th… refusal, so that no loop fills the ledger."""
 
     def __init__(self, message: str, refusals: int) -> None:
-        super().__init__("not_allowed", message)
+        super().__init__("not_allowed", message, word="loop_stopped")
         self.refusals = refusals
         self.worth_a_row = refusals & (refusals - 1) == 0
 

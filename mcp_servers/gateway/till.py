@@ -100,7 +100,7 @@ class ChainRefused(Refused):
     """No link could be tried, or none is left. `trail` says what became of each."""
 
     def __init__(self, refused: Refused, moves: Sequence[tuple[str, str]]) -> None:
-        super().__init__(refused.code, refused.message, refused.opens_at, refused.param)
+        super().__init__(refused.code, refused.message, refused.opens_at, refused.param, refused.word)
         self.trail = trail(moves)
 
 
@@ -183,7 +183,7 @@ class Till:
                 outcome=meter.outcome,
             )
             usage.record(rows, row)
-        detail = {"reservation": tried.reservation, "run": ask.run, "usd_micro": counted, "ms": took}
+        detail: dict[str, Any] = {"reservation": tried.reservation, "run": ask.run, "usd_micro": counted, "ms": took}
         detail |= {"tokens_in": tokens.input, "tokens_out": tokens.output, "answer_sha256": meter.answer_sha256}
         if meter.not_counted is not None:
             detail["not_counted"] = meter.not_counted

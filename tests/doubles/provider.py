@@ -53,6 +53,8 @@ class Provider:
     script: deque[Reply] = field(default_factory=deque[Reply])
     journal: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    #: How many requests were given up by whoever made them while they waited.
+    let_go: int = 0
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -76,13 +78,26 @@ class Provider:
         self.journal.append(body)
         self.headers.append(dict(request.headers))
         reply = self.script.popleft() if self.script else self.default
-        await asyncio.sleep(reply.seconds)
+        if reply.seconds:
+            await self._waits(request, reply.seconds)
         if reply.raw is not None:
             return body, reply, PlainTextResponse(reply.raw, reply.status)
         if reply.status != 200:
             error = {"message": "scripted failure", "type": "server_error", "code": None}
             return body, reply, JSONResponse({"error": error}, reply.status)
         return body, reply, None
+
+    async def _waits(self, request: Request, seconds: float) -> None:
+        async def until_gone() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        try:
+            async with asyncio.timeout(seconds):
+                await until_gone()
+            self.let_go += 1
+        except TimeoutError:
+            pass
 
     async def _openai(self, request: Request) -> Response:
         body, reply, failure = await self._next(request)
