@@ -52,10 +52,13 @@ class Circuit(Frozen):
 
 
 class LoopLimits(Frozen):
-    """What one run may ask. None: no limit."""
+    """What one run may ask, and what a member that names no run may ask within the window. None: no limit."""
 
     same_request_at_most: int | None = Field(default=10, ge=1)
+    same_tool_call_at_most: int | None = Field(default=30, ge=1)
+    without_progress_at_most: int | None = Field(default=15, ge=1)
     calls_in_a_run_at_most: int | None = Field(default=300, ge=1)
+    window_seconds: float = Field(default=600, gt=0, le=86_400)
 
 
 class Queue(Frozen):

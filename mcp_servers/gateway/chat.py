@@ -77,6 +77,13 @@ class Message(BaseModel):
         return self
 
 
+def _said(message: Message) -> tuple[object, ...]:
+    content = message.content
+    parts = content if content is None or isinstance(content, str) else [part.model_dump() for part in content]
+    calls = [(call.function.name, call.function.arguments) for call in message.tool_calls or ()]
+    return message.role, parts, calls
+
+
 def _picture(part: Part) -> int:
     """How many bytes of the part are an image's own, in base64."""
     given = (part.model_extra or {}).get("image_url")
@@ -180,6 +187,11 @@ class ChatRequest(BaseModel):
     def characters(self) -> int:
         """How much text the messages have, without what describes tools and forms."""
         return sum(len(message.content) for message in self.messages if isinstance(message.content, str))
+
+    @property
+    def turn(self) -> bytes:
+        """Where the conversation stands: its last two messages, without ids. Two requests of equal turn have learned the same."""
+        return repr([_said(message) for message in self.messages[-2:]]).encode(errors="replace")
 
     def wire(self) -> dict[str, Any]:
         """The request as it was sent, without fields that were not set."""

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -115,7 +116,8 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
         plan = models.plan(wanted.model, caller.team, caller.member, purpose, law)
         least = least_tokens(wanted.characters)
         bounds = Bounds(wanted.most_tokens_in(len(body)), wanted.most_tokens_out, least)
-        return _ask(models, request, plan, law, purpose, bounds, sha256(body)), wanted
+        ask = _ask(models, request, plan, law, purpose, bounds, sha256(body))
+        return replace(ask, turn_sha256=sha256(wanted.turn)), wanted
 
     crossing, wanted = await door.begin_model_call(
         request.headers.get("authorization"), prepare, request.is_disconnected

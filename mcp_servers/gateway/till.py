@@ -20,7 +20,7 @@ from mcp_servers.gateway.models import Plan
 from mcp_servers.gateway.noticed import Noticed
 from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Tokens
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.run_loops import LoopStopped, RunLoops
+from mcp_servers.gateway.run_loops import LoopStopped, RunLoops, Step
 from mcp_servers.monitor.observer import ModelCall, ModelEnd, Nobody, Observer
 from mcp_servers.resilience.load import LoadGate, Overloaded
 from memory import budgets, ledger, usage
@@ -46,6 +46,8 @@ class ModelAsk:
     request_sha256: str
     #: No fewer tokens than this were sent.
     least_tokens_in: int = 1
+    #: Where the conversation stands, hashed; the same again means that nothing new was said.
+    turn_sha256: str = ""
     #: How long it may wait for its turn, within the deadline; and how long it did.
     may_wait: timedelta = timedelta(0)
     waited: timedelta = timedelta(0)
@@ -123,18 +125,22 @@ class Till:
 
     def begin(self, rows: Rows, caller: Caller, ask: ModelAsk) -> Try | Refused:
         """Load, grant, loop, price, circuit, budget: the first link that may be tried, or why none; every no has its row."""
+        now = self.clock()
         try:
-            self.load.check(self.clock())
+            self.load.check(now)
             self.grants.check_model(caller, ask.asked)
-            if caller.kind == "member" and ask.run != budgets.NO_RUN:
-                self.loops.check(caller.team, ask.run, ask.request_sha256, ask.law.loops)
+            if caller.kind == "member":
+                step = Step(caller.team, caller.member, ask.run, "model", ask.request_sha256, ask.turn_sha256)
+                self.loops.check(step, ask.law.loops, now)
+                self.loops.count(step, now)
         except Overloaded as overloaded:
             if overloaded.worth_a_row:
                 self._refuse(rows, caller, ask, {"why": str(overloaded), "refusals": overloaded.refused})
             return Refused("overloaded", str(overloaded), overloaded.opens_at)
         except LoopStopped as stopped:
+            self.noticed.loop(stopped.whose, stopped.message, now)
             if stopped.worth_a_row:
-                self._refuse(rows, caller, ask, {"why": stopped.message, "refusals": stopped.refusals})
+                self._refuse(rows, caller, ask, stopped.detail)
             return stopped
         except Refused as refused:
             self._refuse(rows, caller, ask, {"why": refused.message})
@@ -316,6 +322,7 @@ def trail(moves: Sequence[tuple[str, str]]) -> str:
 def _detail(ask: ModelAsk) -> dict[str, Any]:
     detail = {"asked": ask.asked, "purpose": ask.purpose, "run": ask.run}
     detail |= {"waited_ms": int(ask.waited.total_seconds() * 1000)} if ask.waited else {}
+    detail |= {"turn_sha256": ask.turn_sha256} if ask.run != budgets.NO_RUN else {}
     return detail | {"request_sha256": ask.request_sha256}
 
 

@@ -139,7 +139,7 @@ def test_when_every_link_fails_each_was_asked_once_and_all_reasons_are_said(stre
 
 def test_a_request_that_a_provider_does_not_accept_is_nobody_else_s(street: Street) -> None:
     street.local.default = Reply(status=400)
-    assert street.post().status_code == 502
+    assert street.post().status_code == 400
     assert street.asked() == [1, 0, 0]
 
 
