@@ -39,7 +39,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         ("room", lambda: _room(home)),
         ("confinement", _confinement),
         ("sandbox", _sandbox),
-        ("policies", lambda: _policies(settings)),
+        ("policies", lambda: _policies(settings, home)),
         ("repository", lambda: _repository(home)),
         ("address", lambda: _address(settings, home)),
         ("models", lambda: _models(settings, home)),
@@ -107,11 +107,12 @@ def _sandbox() -> str:
     return f"proposed code is run in {chosen.said}"
 
 
-def _policies(settings: Settings) -> str:
-    found = check_policies(settings.checkout / "policies")
+def _policies(settings: Settings, home: Home) -> str:
+    found = check_policies(None, settings.checkout, home)
+    said = f"{found['lines'][1]} (read: {found['read']})"
     if not found["ok"]:
-        raise _Wrong(found["lines"][0])
-    return found["lines"][0]
+        raise _Wrong(said)
+    return said
 
 
 def _repository(home: Home) -> str:
@@ -130,11 +131,16 @@ def _address(settings: Settings, home: Home) -> str:
 
 def _models(settings: Settings, home: Home) -> str:
     if home.kernel() is not None:
-        return str(Company(home).get("/status")["models"])
+        found = Company(home).get("/status")
+        if left_out := found["models_left_out"]:
+            raise _Wrong("; ".join(f"{name} is left out: {why}" for name, why in left_out.items()))
+        return str(found["models"])
     if settings.model_base_url:
         return f"the server at {settings.model_base_url}"
     if settings.anthropic_api_key or settings.openai_api_key:
         return "anthropic" if settings.anthropic_api_key else "openai"
+    if settings.provider_keys:
+        return f"as policies/models.yaml says, with {', '.join(sorted(settings.provider_keys))}"
     return "rehearsal (no key set: OPENAI_API_KEY, ANTHROPIC_API_KEY or ELF_MODEL_BASE_URL choose a real model)"
 
 

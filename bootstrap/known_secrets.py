@@ -19,6 +19,7 @@ def known_secrets(settings: Settings, home: Home) -> dict[str, str]:
         "ANTHROPIC_API_KEY": settings.anthropic_api_key,
         "ELF_MODEL_API_KEY": settings.model_api_key,
         **{f"ELF_ALERT_URLS ({index})": url for index, url in enumerate(settings.alert_urls, 1)},
+        **settings.provider_keys,
         **{f"ELF_SECRET_{name}": value for name, value in settings.server_secrets.items()},
     }
     return keys | {name: value for name, value in given.items() if value}

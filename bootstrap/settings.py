@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bootstrap.kube_settings import BadKubeSettings, KubeGiven, kube_of, variables
+from policies.providers import is_key_variable
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DEFAULT_PORT = 7070
@@ -52,6 +53,8 @@ class Settings:
     model_name: str | None
     model_api_key: str | None
     model_price: tuple[Decimal, Decimal] | None
+    #: Keys of the providers that policies/models.yaml names, by their variable: ELF_PROVIDER_<NAME>_API_KEY.
+    provider_keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     #: Where people are told of what wants a look: Apprise addresses, which are secrets.
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
     #: Spans go there by OTLP over HTTP; None: nowhere.
@@ -95,11 +98,12 @@ class Settings:
             "ELF_MCP_SERVICES_FILE": str(self.mcp_services_file or ""),
             **{f"{_SECRET}{name}": value for name, value in self.server_secrets.items()},
             **variables(self.kube),
+            **self.provider_keys,
         }
         rest = {
             name: value
             for name, value in around.items()
-            if name not in said and not name.startswith((_SECRET, _GITHUB))
+            if name not in said and not name.startswith((_SECRET, _GITHUB)) and not is_key_variable(name)
         }
         return rest | {name: value for name, value in said.items() if value}
 
@@ -117,6 +121,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         model_name=environ.get("ELF_MODEL") or None,
         model_api_key=environ.get("ELF_MODEL_API_KEY") or None,
         model_price=_price(environ.get("ELF_MODEL_PRICE", "")),
+        provider_keys={name: value for name, value in environ.items() if is_key_variable(name) and value},
         alert_urls=_alert_urls(environ.get("ELF_ALERT_URLS", "")),
         otel_endpoint=_otel_endpoint(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
         metrics_open=_switch(environ.get("ELF_METRICS_OPEN", ""), "ELF_METRICS_OPEN"),

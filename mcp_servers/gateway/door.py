@@ -88,8 +88,12 @@ class Door:
         try:
             return await to_thread.run_sync(self._identity.identify, authorization, self.clock())
         except Refused:
-            await self._written(self._note_bad_token)
+            await self.note_unknown()
             raise
+
+    async def note_unknown(self) -> None:
+        """Somebody came with a bad token of a kind that is checked elsewhere."""
+        await self._written(self._note_bad_token)
 
     async def begin(self, authorization: str | None, act: Act, decide: Callable[[Caller], None]) -> Caller:
         """Who is calling, and whether it may: `decide` raises `Refused` if not. Either way the ledger says so when this returns.

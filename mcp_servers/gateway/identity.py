@@ -82,7 +82,7 @@ class Identity:
         """Who sent this header. Raises `Refused` (unauthenticated). May read a database."""
         caller = self.claimed(authorization, now)
         if caller.deployment_id is not None and not self._deployment_is_alive(caller.deployment_id):
-            raise _refused()
+            raise no_valid_token()
         return caller
 
     def claimed(self, authorization: str | None, now: datetime) -> Caller:
@@ -90,9 +90,9 @@ class Identity:
 
         Raises `Refused` (unauthenticated).
         """
-        token = _bearer(authorization)
+        token = bearer(authorization)
         if token is None:
-            raise _refused()
+            raise no_valid_token()
         sha256 = sha256_hex(token)
         if hmac.compare_digest(sha256, self._operator_sha256):
             return PERSON
@@ -126,7 +126,7 @@ class Identity:
         try:
             return jwt.decode(token, self._key, algorithms=[ALGORITHM], audience=AUDIENCE, options=options)
         except (jwt.PyJWTError, ValueError) as error:
-            raise _refused() from error
+            raise no_valid_token() from error
 
 
 def operator_token_hash(token: str) -> str:
@@ -138,7 +138,8 @@ def sha256_hex(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _bearer(authorization: str | None) -> str | None:
+def bearer(authorization: str | None) -> str | None:
+    """The token in a header; None if there is none, or none that could be one."""
     if authorization is None or len(authorization) > MAX_HEADER_CHARACTERS:
         return None
     scheme, _, token = authorization.partition(" ")
@@ -146,19 +147,22 @@ def _bearer(authorization: str | None) -> str | None:
     return token if scheme.lower() == "bearer" and token and token.isascii() else None
 
 
+def in_time(claims: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a token that was issued `iat` and ends `exp` counts now."""
+    issued, expires, moment = claims["iat"], claims["exp"], now.timestamp()
+    known = isinstance(issued, int) and isinstance(expires, int)
+    return known and moment < expires and issued <= moment + CLOCK_LEEWAY.total_seconds()
+
+
 def _caller(claims: Mapping[str, Any], now: datetime) -> Caller:
     subject, role, deployment = claims["sub"], claims["role"], claims["deployment"]
-    issued, expires = claims["iat"], claims["exp"]
-    moment = now.timestamp()
-    if not (isinstance(issued, int) and isinstance(expires, int) and isinstance(deployment, str)):
-        raise _refused()
-    if moment >= expires or issued > moment + CLOCK_LEEWAY.total_seconds():
-        raise _refused()
+    if not (in_time(claims, now) and isinstance(deployment, str)):
+        raise no_valid_token()
     if role == "kernel" and (hand := _HAND.fullmatch(str(subject))):
         return Caller("kernel", hand[1], manager=True, deployment_id=None, kind="kernel")
     if role in ("manager", "member") and deployment and (member := _MEMBER.fullmatch(str(subject))):
         return Caller(member[1], member[2], role == "manager", deployment, "member")
-    raise _refused()
+    raise no_valid_token()
 
 
 def _checked(pattern: re.Pattern[str], subject: str) -> str:
@@ -167,5 +171,6 @@ def _checked(pattern: re.Pattern[str], subject: str) -> str:
     return subject
 
 
-def _refused() -> Refused:
+def no_valid_token() -> Refused:
+    """The same words whatever is wrong with it."""
     return Refused("unauthenticated", REFUSAL)

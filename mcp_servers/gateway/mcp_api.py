@@ -74,7 +74,7 @@ async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: R
     authorization = request.headers.get("authorization")
     if door.claimed(authorization) is None:
         await door.identify(authorization)
-    asked = _read(request, await request.body())
+    asked = read(request, await request.body())
     if isinstance(asked, tuple):
         return await _call_tool(calls, authorization, *asked, said(request))
     caller = await door.identify(authorization)
@@ -83,7 +83,7 @@ async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: R
     return await _answer_other(door, upstreams, caller, asked)
 
 
-def _read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response:
+def read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response:
     """A tool call with its parameters, another call, or what is wrong with the request."""
     if wrong := wrong_headers(request):
         return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
@@ -98,7 +98,7 @@ def _read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] |
     try:
         return call, CallToolRequestParams.model_validate(call.params)
     except ValidationError as error:
-        return _invalid(call, error)
+        return invalid(call, error)
 
 
 async def _call_tool(
@@ -123,11 +123,11 @@ async def _answer_other(door: Door, upstreams: Upstreams, caller: Caller, call: 
     except Refused as refused:
         return jsonrpc.refusal(call.id, refused)
     except ValidationError as error:
-        return _invalid(call, error)
+        return invalid(call, error)
     return jsonrpc.error(call.id, jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.")
 
 
-def _invalid(call: Call, error: ValidationError) -> Response:
+def invalid(call: Call, error: ValidationError) -> Response:
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in fault["loc"])
     return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")

@@ -76,7 +76,8 @@ def _step(row: AuditRow, detail: dict[str, Any]) -> Step | None:
 def _replay(circuits: Circuits, law: CircuitLaw, row: AuditRow) -> None:
     """What the circuit of the row's link made of it then."""
     provider, _, model = row.subject.partition("/")
-    if provider not in ("openai", "anthropic", "local"):
+    if not model:
+        # Our own models: they have no circuit.
         return
     link = Link(provider, model)
     if row.action == "model.result":

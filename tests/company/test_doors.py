@@ -129,6 +129,8 @@ def changing(stage: Stage) -> list[tuple[str, str, dict[str, str], bytes]]:
         ("POST", "/api/changes/1/reject", me, b'{"why": "no"}'),
         ("POST", "/v1/chat/completions", me, b'{"model": "default", "messages": [{"role": "user", "content": "x"}]}'),
         ("POST", "/mcp", me, b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'),
+        ("POST", "/ceo/mcp", me, b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'),
+        ("POST", "/api/tokens", me, b'{"label": "theirs"}'),
         (
             "POST",
             "/a2a/executive",

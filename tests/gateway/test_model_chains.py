@@ -383,7 +383,7 @@ def test_absent_providers_are_left_out_with_the_reason_and_rehearsal_only_stands
         ({"default": "best"}, "there is no chain 'best'"),
         ({"chains": {"standard": (), "thrifty": ("openai",)}}, "at least 1"),
         ({"chains": {"standard": ("openai", "openai"), "thrifty": ("openai",)}}, "there twice"),
-        ({"chains": {"standard": ("rehearsal",), "thrifty": ("openai",)}}, "pattern"),
+        ({"chains": {"standard": ("rehearsal",), "thrifty": ("openai",)}}, "no provider 'rehearsal'"),
         ({"chains": {"standard": ("openai",), "thrifty": ("openai",), "local": ("openai",)}}, "means something else"),
         ({"overrides": ({"to": "a/b", "chain": "none"},)}, "there is no chain 'none'"),
         ({"loops": {"same_request_at_most": 0}}, "greater than or equal to 1"),
