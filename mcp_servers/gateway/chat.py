@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from mcp_servers.gateway.prices import Tokens
 
 DEFAULT_MAX_TOKENS = 4096
+#: More answers to one request than this are not made.
+MOST_ANSWERS = 8
 #: Room in the upper bound for what a provider adds to a request by itself, such as its instructions for tools.
 OVERHEAD_TOKENS = 1000
 OVERHEAD_TOKENS_MESSAGE = 16
@@ -118,16 +120,46 @@ class ChatRequest(BaseModel):
     reasoning_effort: str | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    prompt_cache_key: Annotated[str, StringConstraints(max_length=200)] | None = None
+    service_tier: Any = None
+    # Only models of OpenAI's wire know these.
+    n: int | None = Field(default=None, ge=1, le=MOST_ANSWERS)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(default=None, max_length=1000)
     # Said by clients, of no consequence for the answer; who calls is known by the token.
     user: str | None = None
+    safety_identifier: str | None = None
     metadata: dict[str, Any] | None = None
-    store: Literal[False] | None = None
+    store: bool | None = None
+    functions: Any = None
+    function_call: Any = None
 
     @field_validator("stream", mode="before")
     @classmethod
     def _null_is_false(cls, value: object) -> object:
         return False if value is None else value
+
+    @field_validator("functions", "function_call")
+    @classmethod
+    def _is_no_longer_said(cls, value: object) -> None:
+        if value is not None:
+            raise ValueError("is the old way; use tools and tool_choice")
+
+    @field_validator("store")
+    @classmethod
+    def _keeps_nothing(cls, value: bool | None) -> bool | None:
+        if value:
+            raise ValueError("what the company says is kept at no provider; leave it out, or say false")
+        return value
+
+    @field_validator("service_tier")
+    @classmethod
+    def _is_at_list_price(cls, value: object) -> object:
+        if value not in (None, "auto", "default"):
+            raise ValueError("must be 'auto' or 'default': other tiers have other prices than those that are held")
+        return value
 
     @field_validator("response_format")
     @classmethod
@@ -163,8 +195,20 @@ class ChatRequest(BaseModel):
         return function.get("name") if isinstance(function, dict) else None
 
     @property
+    def answers(self) -> int:
+        """How many answers are asked for."""
+        return self.n or 1
+
+    @property
+    def openai_only(self) -> str | None:
+        """A field that only models of OpenAI's wire can do something with; None: any model will do."""
+        wanted = {"n": self.answers > 1, "logprobs": self.logprobs, "top_logprobs": self.top_logprobs}
+        wanted |= {"logit_bias": self.logit_bias}
+        return next((name for name, value in wanted.items() if value), None)
+
+    @property
     def most_tokens_out(self) -> int:
-        """The longest answer, in tokens; always sent to the provider, so that it binds."""
+        """The longest single answer, in tokens; always sent to the provider, so that it binds."""
         given = [most for most in (self.max_tokens, self.max_completion_tokens) if most is not None]
         return min(given, default=DEFAULT_MAX_TOKENS)
 
@@ -205,15 +249,25 @@ class Answer:
     message: dict[str, Any]
     finish_reason: FinishReason
     tokens: Tokens | None
+    logprobs: dict[str, Any] | None = None
+    #: Further answers, where several were asked for; `tokens` of the first counts them all.
+    others: tuple[Answer, ...] = ()
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Of all answers."""
+        return [self.message, *(other.message for other in self.others)]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a streamed answer: OpenAI's `delta`, and at the end why it ended and what it took."""
+    """A part of a streamed answer: OpenAI's `delta`, and at the end why it ended and what it took. `index`: of which answer."""
 
     delta: dict[str, Any] = field(default_factory=dict[str, Any])
     finish_reason: FinishReason | None = None
     tokens: Tokens | None = None
+    index: int = 0
+    logprobs: dict[str, Any] | None = None
 
 
 class ChatProvider(Protocol):

@@ -148,8 +148,10 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
         wanted = wire.parsed(ChatRequest, body)
         purpose, law = _header(request, "x-elf-purpose", _PURPOSE, "unspecified"), models.law()
         plan = models.plan(wanted.model, caller.team, caller.member, purpose, law)
+        if (what := wanted.openai_only) is not None:
+            plan = models.of_openais_wire(plan, what)
         least = least_tokens(wanted.characters)
-        bounds = Bounds(wanted.most_tokens_in(len(body)), wanted.most_tokens_out, least)
+        bounds = Bounds(wanted.most_tokens_in(len(body)), wanted.most_tokens_out * wanted.answers, least)
         ask = _ask(models, request, plan, law, purpose, bounds, sha256(body))
         return replace(ask, turn_sha256=sha256(wanted.turn)), wanted
 
@@ -163,8 +165,8 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
             lambda link: models.provider(link).answer(wanted, purpose),
             lambda answer: (
                 answer.tokens,
-                sha256(json.dumps(answer.message, sort_keys=True).encode()),
-                characters(answer.message),
+                sha256(json.dumps(answer.messages if answer.others else answer.message, sort_keys=True).encode()),
+                sum(map(characters, answer.messages)),
             ),
         )
         answer = await while_heard(request, answering)
@@ -268,12 +270,14 @@ async def _events(
     A stream that fails in the middle ends with an error event and without `[DONE]`."""
     head = base | {"object": "chat.completion.chunk"}
     usage = request.stream_options is not None and request.stream_options.include_usage
-    yield wire.event(head | {"choices": [wire.choice({"role": "assistant", "content": ""}, None)]})
+    for index in range(request.answers):
+        yield wire.event(head | {"choices": [wire.choice({"role": "assistant", "content": ""}, None, index)]})
     try:
         piece = first
         while piece is not None:
-            if piece.delta or piece.finish_reason:
-                yield wire.event(head | {"choices": [wire.choice(piece.delta, piece.finish_reason)]})
+            if piece.delta or piece.finish_reason or piece.logprobs:
+                choice = wire.choice(piece.delta, piece.finish_reason, piece.index, piece.logprobs)
+                yield wire.event(head | {"choices": [choice]})
             piece = await anext(rest, None)
     except Refused as refused:
         yield wire.event({"error": wire.error(refused)})

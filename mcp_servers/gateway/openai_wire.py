@@ -56,12 +56,17 @@ def error(refused: Refused) -> dict[str, Any]:
 
 def completion(base: dict[str, Any], answer: Answer, tokens: Tokens | None) -> bytes:
     """`tokens`: what it credibly took."""
-    choice = {"index": 0, "message": answer.message, "finish_reason": answer.finish_reason, "logprobs": None}
-    return to_json(base | {"object": "chat.completion", "choices": [choice], "usage": usage(tokens)})
+    choices = [
+        {"index": index, "message": one.message, "finish_reason": one.finish_reason, "logprobs": one.logprobs}
+        for index, one in enumerate((answer, *answer.others))
+    ]
+    return to_json(base | {"object": "chat.completion", "choices": choices, "usage": usage(tokens)})
 
 
-def choice(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+def choice(
+    delta: dict[str, Any], finish_reason: str | None, index: int = 0, logprobs: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
 
 
 def usage(tokens: Tokens | None) -> dict[str, Any] | None:

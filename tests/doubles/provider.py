@@ -114,8 +114,9 @@ class Provider:
         message: dict[str, Any] = {"role": "assistant", "content": reply.text}
         if reply.tool_calls:
             message["tool_calls"] = _calls(reply)
-        choice = {"index": 0, "message": message, "finish_reason": _finish(reply)}
-        answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
+        choice = {"message": message, "finish_reason": _finish(reply)} | _logprobs(body)
+        choices = [{"index": index} | choice for index in range(body.get("n", 1))]
+        answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": choices}
         return Response(json.dumps(answer | _usage(reply)), media_type="application/json")
 
     async def _embeddings(self, request: Request) -> Response:
@@ -142,6 +143,12 @@ class Provider:
         stop = "tool_use" if reply.tool_calls else "end_turn"
         head = {"id": "m1", "type": "message", "role": "assistant", "model": body["model"], "stop_sequence": None}
         return JSONResponse(head | {"content": content, "stop_reason": stop, "usage": usage})
+
+
+def _logprobs(body: dict[str, Any]) -> dict[str, Any]:
+    if not body.get("logprobs"):
+        return {}
+    return {"logprobs": {"content": [{"token": "Hello", "logprob": -0.5, "bytes": None, "top_logprobs": []}]}}
 
 
 def _finish(reply: Reply) -> str:
@@ -180,8 +187,11 @@ async def _openai_events(body: dict[str, Any], reply: Reply, *, usage_at_end: bo
         if reply.hang_after is not None and number >= reply.hang_after:
             await asyncio.sleep(60)
         await asyncio.sleep(reply.seconds_between)
-        yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-    last = head | {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": _finish(reply)}]}
+        for index in range(body.get("n", 1)):
+            choice = {"index": index, "delta": delta, "finish_reason": None} | _logprobs(body)
+            yield _event(head | {"choices": [choice]})
+    ends = [{"index": n, "delta": {"content": ""}, "finish_reason": _finish(reply)} for n in range(body.get("n", 1))]
+    last = head | {"choices": ends}
     yield _event(last | (_usage(reply) if usage_at_end else {}))
     if (body.get("stream_options") or {}).get("include_usage"):
         yield _event(head | {"choices": []} | _usage(reply))
