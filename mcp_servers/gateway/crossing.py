@@ -128,6 +128,9 @@ class Crossing:
 
     def _fault(self, tokens: Tokens, length: int) -> str | None:
         ask = self.ask
+        if self.tried.link.ours:
+            # Our own models keep to no longest answer, and nobody is paid.
+            return None
         # Where nothing is paid, too low a count takes nothing from anybody: local servers leave out what they had cached.
         least_in, length = (ask.least_tokens_in, length) if self.tried.held_usd_micro else (0, 0)
         return fault(tokens, Bounds(ask.tokens_in, ask.tokens_out, least_in), length)

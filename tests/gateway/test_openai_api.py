@@ -236,6 +236,11 @@ def test_what_others_hold_counts_for_the_company(gateway: Office) -> None:
     )
 
 
+def test_the_rehearsal_keeps_to_no_longest_answer_and_is_no_liar_for_it(gateway: Office) -> None:
+    assert post(gateway, ASK | {"max_tokens": 1}).json()["usage"]["completion_tokens"] == 5
+    assert gateway.gateway.door.till.noticed.causes(gateway.world.now) == []
+
+
 def test_fifty_calls_at_once_are_all_answered_and_chained(gateway: Office) -> None:
     headers = gateway.headers()
     with ThreadPoolExecutor(16) as pool:

@@ -45,13 +45,9 @@ def test_a_frameworks_own_words_are_shown_to_nobody_and_the_gateways_are_found_b
         "The work failed inside the team (RuntimeError). The whole of it is in teams/executive/diagnostics.log "
         "in the company's home, under run r-1."
     )
-    try:
-        try:
-            raise GatewayError("no money is left;\n it opens tomorrow. " + "x" * 2_000)
-        except GatewayError as inner:
-            raise ExceptionGroup(SECRET, [bare]) from inner
-    except ExceptionGroup as outer:
-        text = sentence(outer, "executive", "r-1")
+    outer = ExceptionGroup(SECRET, [bare])
+    outer.__cause__ = GatewayError("no money is left;\n it opens tomorrow. " + "x" * 2_000)
+    text = sentence(outer, "executive", "r-1")
     assert text.startswith("The work failed: no money is left; it opens tomorrow. xxx") and SECRET not in text
     assert len(text) < MOST_CHARACTERS + 200
     looped = RuntimeError("a")
