@@ -84,6 +84,10 @@ def use(gateway: Office, tool: str, who: str = "marketing-team/editor", **header
     return answer.json()
 
 
+def nothing(*_: object) -> None:
+    """A control that finds no fault in anything."""
+
+
 def settled(gateway: Office) -> int:
     """What was spent, by the usage rows and by the budget alike; nothing is held any more."""
     with gateway.database.read() as session:
@@ -169,8 +173,10 @@ def test_planted_hole_a_gateway_that_decides_on_the_header_runs_the_body_s_tool(
 ) -> None:
     decide = tool_calls.ToolCalls.decide
 
-    def by_header(self: Any, caller: Caller, _name: str, arguments: Mapping[str, Any], limit: int | None) -> None:
-        decide(self, caller, "desk__whoami", arguments, limit)
+    def by_header(
+        self: Any, caller: Caller, _name: str, arguments: Mapping[str, Any], limit: int | None, run: str, sha256: str
+    ) -> None:
+        decide(self, caller, "desk__whoami", arguments, limit, run, sha256)
 
     monkeypatch.setattr(tool_calls.ToolCalls, "decide", by_header)
     assert use(gateway, "desk__secret", **{"Mcp-Name": "desk__whoami"})["result"]["content"][0]["text"] == "the secret"
@@ -236,7 +242,7 @@ def test_planted_hole_a_gateway_that_believes_its_provider_books_nothing(
         return Tokens(given, output)
 
     monkeypatch.setattr(openai_provider, "credible_tokens", believed)
-    monkeypatch.setattr(crossing, "fault", lambda *_: None)
+    monkeypatch.setattr(crossing, "fault", nothing)
     provider.default = Reply(tokens_in=0, tokens_out=0)
     assert ask(gateway).status_code == 200
     assert settled(gateway) == 0 < held(gateway)
@@ -280,7 +286,7 @@ def test_one_lie_about_tokens_costs_what_was_held_and_is_told_once_whoever_else_
 def test_planted_hole_a_lie_that_is_believed_shuts_the_company_or_costs_nothing(
     gateway: Office, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crossing, "fault", lambda *_: None)
+    monkeypatch.setattr(crossing, "fault", nothing)
     provider.script.append(Reply("word " * 1_600, tokens_in=1, tokens_out=0))
     assert ask(gateway).status_code == 200 and settled(gateway) == 1
     provider.script.append(Reply(tokens_out=900_000_000))

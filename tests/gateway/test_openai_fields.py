@@ -30,7 +30,7 @@ def provider() -> Provider:
 def gateway(tmp_path: Path, provider: Provider) -> Generator[Office]:
     with ExitStack() as stack:
         url = stack.enter_context(serving(provider.app()))
-        keys = {"openai_api_key": "sk-test", "anthropic_api_key": "sk-ant-test"}
+        keys: dict[str, Any] = {"openai_api_key": "sk-test", "anthropic_api_key": "sk-ant-test"}
         settings = ModelSettings(openai_url=f"{url}/v1", anthropic_url=url, **keys)
         found = stack.enter_context(office(tmp_path, settings))
         found.world.models_law = law("openai")

@@ -164,6 +164,9 @@ def test_without_knowing_what_the_text_may_hold_of_ours_nothing_of_it_is_repeate
 def test_planted_hole_a_text_that_is_passed_on_as_it_is_shows_our_key(
     gateway: Office, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(not_accepted, "_safe", lambda sentence, _secrets: sentence)
+    def as_it_is(sentence: str, _secrets: object) -> str:
+        return sentence
+
+    monkeypatch.setattr(not_accepted, "_safe", as_it_is)
     provider.default = refusing({"error": {"message": f"You sent {KEY}"}})
     assert KEY in ask(gateway).text

@@ -172,7 +172,8 @@ async def test_what_passed_the_gateway_and_should_be_heard_of_is_told_once_and_t
     monitor.world = replace(monitor.world, noticed=lambda: noticed.causes(company.now))
     for _ in range(3):
         noticed.false_counts("openai/gpt-5-mini", "it counts 900000000 tokens out, where 100 were allowed", company.now)
-        report = await company.rounds(monitor)
+        await company.rounds(monitor)
+    report = monitor.report()
     assert [one["cause"] for one in report["alerts"]] == ["counts:openai/gpt-5-mini"]
     [said] = company.said
     assert "900000000 tokens out" in said.body and "./elf costs" in said.body

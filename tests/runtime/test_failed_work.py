@@ -62,7 +62,10 @@ def test_planted_hole_the_exceptions_own_text_shows_the_prompt(
     def failing(call: Any) -> str:
         raise Refusal(500, "x", f"echo: {call.body['messages'][-1]['content']}")
 
-    monkeypatch.setattr(process, "sentence", lambda error, *_: f"The work failed: {error}")
+    def bare(error: Exception, *_: object) -> str:
+        return f"The work failed: {error}"
+
+    monkeypatch.setattr(process, "sentence", bare)
     standin.mind = failing
     with runs(deploy(support_team(), tmp_path, standin.url)) as running:
         running.settled()
