@@ -110,7 +110,7 @@ def _remember(gate: _Gate) -> None:
         for number in range(1, DECISIONS + 1):
             at = _NOW + timedelta(minutes=number)
             body = as_json(facts.model_copy(update=agents | {"number": number, "read_at": at}))
-            sha = decisions.keep_facts(session, body)
+            sha = decisions.keep_facts(session, number, body)
             row = Judged(number, facts.head, base.commit, base.policy_tree, "new_team", "allow", {}, at, sha)
             changes.record_verdict(session, row)
 

@@ -123,6 +123,7 @@ def create_monitor(
         now=now,
         circuits=lambda: gateway.door.till.circuits.alone(now()),
         noticed=lambda: gateway.door.till.noticed.causes(now()),
+        hammering=lambda: gateway.door.refused_rows.hammering(now()),
     )
     sender = AppriseSender(settings.alert_urls) if settings.alert_urls else None
     alerts = Alerts(database, sender, Redactor(lambda: known_secrets(settings, home).values()), settings.address)

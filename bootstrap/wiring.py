@@ -302,7 +302,7 @@ class _Assembly:
     @cached_property
     def identity(self) -> Identity:
         key, operator = self.home.key("gateway").encode(), operator_token_hash(self.home.key("operator"))
-        return Identity(key, operator, lambda id_: deployments.is_open(self.database, id_))
+        return Identity(key, operator, lambda id_, rows: deployments.is_open(self.database, id_, rows))
 
     @cached_property
     def door(self) -> Door:
@@ -521,7 +521,7 @@ class _Assembly:
             return WELCOME
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
-        turned_away = TurnedAway(self.database, self.now)
+        turned_away = TurnedAway(self.database, self.now, self.gateway.door.refused_rows)
         limits = {"/forge/git/": _PUSH_LIMIT, "/api/proposals": _PUSH_LIMIT, "/github/": LARGEST}
         own = OwnTokens(self.gateway.before(app), self.gateway.door.claimed, self._team_at, refused=turned_away)
         return Guard(own, hosts, limits, refused=turned_away)

@@ -46,12 +46,14 @@ class Ask(_Body):
 
 
 class Approve(_Body):
-    head: str = Field(default="", pattern="^([0-9a-f]{7,40})?$")
+    #: The commit that the person saw: a yes is to that one.
+    head: str = Field(pattern="^[0-9a-f]{7,40}$")
     why: str = Field(default="", max_length=2000)
 
 
 class Override(_Body):
-    head: str = Field(default="", pattern="^([0-9a-f]{7,40})?$")
+    #: The commit that the person saw: a yes is to that one.
+    head: str = Field(pattern="^[0-9a-f]{7,40}$")
     why: Text
     hours: float | None = Field(default=None, gt=0, le=24 * 31)
 

@@ -47,7 +47,7 @@ def ceo_mcp_endpoint(server: FastMCP[Any], reception: Reception) -> Endpoint:
         except Refused as refused:
             known = refused.code != "unauthenticated"
             return jsonrpc.refusal(None, refused, 403) if known else jsonrpc.unauthenticated(refused)
-        asked = mcp_api.read(request, await request.body())
+        asked = mcp_api.read(request.headers, await request.body())
         if isinstance(asked, Response):
             return asked
         call, params = asked if isinstance(asked, tuple) else (asked, None)

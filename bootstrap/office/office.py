@@ -129,7 +129,8 @@ class Office:
                 change = describe(self.gate.get(int(number)), self.database)
                 verdict = change["verdict"]["outcome"] if change["verdict"] else "not judged yet"
                 text = f"change #{change['number']} is {change['state']} ({change['branch']}), verdict: {verdict}"
-                found.append({"kind": "change", "change": change["number"], "team": data.get("team"), "text": text})
+                head = {"change": change["number"], "head": change["head"]}
+                found.append({"kind": "change", **head, "team": data.get("team"), "text": text})
             else:
                 text = f"{effect.get('team')} answered: {result.get('state')}"
                 found.append(
@@ -150,13 +151,13 @@ class Office:
         return describe(change, self.database) | told
 
     def approve(self, number: int, head: str, why: str) -> dict[str, Any]:
-        """Approves exactly `head` (empty: what is there now) and merges if the law then allows it."""
+        """Approves exactly `head` (its first digits will do) and merges if the law then allows it."""
         result = self.desk.approve(number, self.approver, self._head(number, head), why)
         self.notice()
         return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
 
     def override(self, number: int, head: str, why: str, hours: float | None) -> dict[str, Any]:
-        """Lifts, of exactly `head` (empty: what is there now), what the law lets this person lift; then merges if it allows it."""
+        """Lifts, of exactly `head` (its first digits will do), what the law lets this person lift; then merges if it allows it."""
         result = self.desk.override(number, self.approver, self._head(number, head), why, lasting(hours))
         self.notice()
         return self._decided(number, result, {Merged: "overridden and merged", NotYet: "overridden; not merged yet"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,9 +38,11 @@ from mcp_servers.monitor.observer import Nobody, Observer
 from mcp_servers.resilience.load import LoadGate
 from mcp_servers.resilience.queue import Queue
 from memory import messages
-from memory.session import Database
+from memory.session import Database, Unwritable
 from memory.writer import Writer
 from policies.models import ModelsLaw
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ class Gateway:
         await self.models.close()
         await self.client.aclose()
         await self.upstreams.close()
+        try:
+            await to_thread.run_sync(self.door.settle_refusals)
+        except Unwritable as error:
+            log.warning("refusals that were counted could not be written down: %s", error)
         await to_thread.run_sync(self.writer.close)
 
 

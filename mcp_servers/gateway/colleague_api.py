@@ -16,21 +16,22 @@ from mcp_servers.gateway.refusals import Refused
 _WHERE = "/v1"
 
 
-async def is_for_colleague(reception: Reception, request: Request) -> bool:
+def is_for_colleague(reception: Reception, authorization: str | None, body: bytes) -> bool:
     """Whether the colleague is asked, or a client's token is shown, which asks for nobody else."""
-    authorization, body = request.headers.get("authorization"), await request.body()
     if not reception.concerns(authorization, body):
         return False
     return reception.is_client(authorization) or _model_in(body) == reception.colleague().name
 
 
-async def answered_by_colleague(reception: Reception, request: Request) -> Response:
-    """Raises `Refused`; the refusal of whoever is known is written down."""
-    speaker = await reception.speaker(request.headers.get("authorization"), _WHERE)
+async def answered_by_colleague(
+    reception: Reception, authorization: str | None, body: bytes, request: Request
+) -> Response:
+    """Raises `Refused`; the refusal of whoever is known is written down. The body is read already."""
+    speaker = await reception.speaker(authorization, _WHERE)
     await reception.admit(speaker, _WHERE, SAYS_PER_MINUTE)
     colleague = reception.colleague()
     try:
-        wanted = _wanted(await request.body(), colleague.name)
+        wanted = _wanted(body, colleague.name)
     except Refused as refused:
         raise await reception.refuse(speaker, _WHERE, refused) from refused
     return await colleague.answer(reception, speaker, wanted, request)

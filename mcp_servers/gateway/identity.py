@@ -16,6 +16,7 @@ from typing import Any, Literal
 import jwt
 
 from mcp_servers.gateway.refusals import Refused
+from memory.rows import Rows
 
 AUDIENCE = "elf-gateway"
 ALGORITHM = "HS256"
@@ -54,10 +55,23 @@ class Caller:
 PERSON = Caller("person", "owner", manager=True, deployment_id=None, kind="person")
 
 
+#: Whether the deployment of that id has not ended: read in the transaction that is given, or else in one of its own.
+IsAlive = Callable[[str, Rows | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """What a token says whose signature and form are good, and from when until when that counts (seconds since 1970)."""
+
+    caller: Caller
+    issued: int
+    expires: int
+
+
 class Identity:
     """Issues and checks tokens with one key. `deployment_is_alive` may read a database; it is asked last."""
 
-    def __init__(self, key: bytes, operator_sha256: str, deployment_is_alive: Callable[[str], bool]) -> None:
+    def __init__(self, key: bytes, operator_sha256: str, deployment_is_alive: IsAlive) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"the kernel's signing key has {len(key)} bytes; it needs at least {MIN_KEY_BYTES}")
         if not re.fullmatch(r"[0-9a-f]{64}", operator_sha256):
@@ -65,7 +79,7 @@ class Identity:
         self._key = key
         self._operator_sha256 = operator_sha256
         self._deployment_is_alive = deployment_is_alive
-        self._signed: dict[str, Mapping[str, Any]] = {}
+        self._signed: dict[str, _Signed] = {}
 
     def issue(
         self, team: str, member: str, *, manager: bool, deployment_id: str, jti: str, now: datetime, lifetime: timedelta
@@ -78,10 +92,10 @@ class Identity:
         """A token for one of the kernel's own hands, such as `reconciler`."""
         return self._sign(_checked(_HAND, f"kernel:{hand}"), "kernel", "", jti, now, lifetime)
 
-    def identify(self, authorization: str | None, now: datetime) -> Caller:
-        """Who sent this header. Raises `Refused` (unauthenticated). May read a database."""
+    def identify(self, authorization: str | None, now: datetime, rows: Rows | None = None) -> Caller:
+        """Who sent this header. Raises `Refused` (unauthenticated). May read a database: through `rows`, where that is given."""
         caller = self.claimed(authorization, now)
-        if caller.deployment_id is not None and not self._deployment_is_alive(caller.deployment_id):
+        if caller.deployment_id is not None and not self._deployment_is_alive(caller.deployment_id, rows):
             raise no_valid_token()
         return caller
 
@@ -96,7 +110,10 @@ class Identity:
         sha256 = sha256_hex(token)
         if hmac.compare_digest(sha256, self._operator_sha256):
             return PERSON
-        return _caller(self._claims(token, sha256), now)
+        signed, moment = self._known(token, sha256), now.timestamp()
+        if moment >= signed.expires or signed.issued > moment + CLOCK_LEEWAY.total_seconds():
+            raise no_valid_token()
+        return signed.caller
 
     def _sign(self, subject: str, role: str, deployment_id: str, jti: str, now: datetime, lifetime: timedelta) -> str:
         claims = {
@@ -110,18 +127,18 @@ class Identity:
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
-    def _claims(self, token: str, sha256: str) -> Mapping[str, Any]:
-        """What a token says whose signature holds. That it holds is remembered; nothing else about it is."""
+    def _known(self, token: str, sha256: str) -> _Signed:
+        """What a token says whose signature holds. That it holds is remembered; whether it still counts is not."""
         if (known := self._signed.get(sha256)) is not None:
             return known
-        claims = self._checked_claims(token)
+        signed = _read(self._checked_claims(token))
         if len(self._signed) >= REMEMBERED_TOKENS:
             self._signed.clear()
-        self._signed[sha256] = claims
-        return claims
+        self._signed[sha256] = signed
+        return signed
 
     def _checked_claims(self, token: str) -> Mapping[str, Any]:
-        # Times are checked by `_caller`, against our own idea of now.
+        # Times are checked at each call, against our own idea of now.
         options: Any = {"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
         try:
             return jwt.decode(token, self._key, algorithms=[ALGORITHM], audience=AUDIENCE, options=options)
@@ -154,9 +171,15 @@ def in_time(claims: Mapping[str, Any], now: datetime) -> bool:
     return known and moment < expires and issued <= moment + CLOCK_LEEWAY.total_seconds()
 
 
-def _caller(claims: Mapping[str, Any], now: datetime) -> Caller:
-    subject, role, deployment = claims["sub"], claims["role"], claims["deployment"]
-    if not (in_time(claims, now) and isinstance(deployment, str)):
+def _read(claims: Mapping[str, Any]) -> _Signed:
+    issued, expires = claims["iat"], claims["exp"]
+    if not (isinstance(issued, int) and isinstance(expires, int)):
+        raise no_valid_token()
+    return _Signed(_caller(claims["sub"], claims["role"], claims["deployment"]), issued, expires)
+
+
+def _caller(subject: object, role: object, deployment: object) -> Caller:
+    if not isinstance(deployment, str):
         raise no_valid_token()
     if role == "kernel" and (hand := _HAND.fullmatch(str(subject))):
         return Caller("kernel", hand[1], manager=True, deployment_id=None, kind="kernel")

@@ -6,6 +6,7 @@ a fraction. What is forwarded is what was parsed and decided on; headers decide 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
@@ -26,7 +27,7 @@ from starlette.responses import Response
 from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.call_headers import RUN, WAIT
 from mcp_servers.gateway.door import Door
-from mcp_servers.gateway.fast_lane import Endpoint
+from mcp_servers.gateway.fast_lane import Endpoint, body_of, headers_of
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
 from mcp_servers.gateway.refusals import Refused
@@ -50,42 +51,43 @@ def mcp_endpoint(door: Door, upstreams: Upstreams, calls: ToolCalls) -> Endpoint
     return answer
 
 
-def wrong_headers(request: Request) -> tuple[int, str] | None:
-    content = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def wrong_headers(headers: Mapping[str, str]) -> tuple[int, str] | None:
+    content = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content != "application/json":
         return 415, "Send the request as application/json."
-    accept = request.headers.get("accept", "*/*").lower()
+    accept = headers.get("accept", "*/*").lower()
     if not any(kind in accept for kind in ("application/json", "application/*", "*/*")):
         return 406, "Answers are application/json; accept it."
-    version = request.headers.get("mcp-protocol-version")
+    version = headers.get("mcp-protocol-version")
     if version is not None and version not in SUPPORTED_PROTOCOL_VERSIONS:
         return 400, f"MCP-Protocol-Version must be one of {', '.join(SUPPORTED_PROTOCOL_VERSIONS)}."
     return None
 
 
-def said(request: Request) -> tuple[str, int]:
+def said(headers: Mapping[str, str]) -> tuple[str, int]:
     """The run a call belongs to, and for how many seconds it may wait for its turn: all that headers say."""
-    run, wait = request.headers.get("x-elf-run", "none"), request.headers.get("x-elf-wait", "0")
+    run, wait = headers.get("x-elf-run", "none"), headers.get("x-elf-wait", "0")
     return run if RUN.fullmatch(run) else "none", int(wait) if WAIT.fullmatch(wait) else 0
 
 
 async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: Request) -> Response:
     """Raises `Refused` for whoever is not known: before its body is looked at, where its token says so by itself."""
-    authorization = request.headers.get("authorization")
+    headers = headers_of(request)
+    authorization = headers.get("authorization")
     if door.claimed(authorization) is None:
         await door.identify(authorization)
-    asked = read(request, await request.body())
+    asked = read(headers, await body_of(request))
     if isinstance(asked, tuple):
-        return await _call_tool(calls, authorization, *asked, said(request))
+        return await _call_tool(calls, authorization, *asked, said(headers))
     caller = await door.identify(authorization)
     if isinstance(asked, Response):
         return asked
     return await _answer_other(door, upstreams, caller, asked)
 
 
-def read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response:
+def read(headers: Mapping[str, str], body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response:
     """A tool call with its parameters, another call, or what is wrong with the request."""
-    if wrong := wrong_headers(request):
+    if wrong := wrong_headers(headers):
         return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
     try:
         call = jsonrpc.parse(body)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from mcp_servers.gateway.credible import Bounds, characters, least_tokens
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.embeddings import EmbeddingRequest
 from mcp_servers.gateway.event_response import EventResponse
-from mcp_servers.gateway.fast_lane import Endpoint
+from mcp_servers.gateway.fast_lane import Endpoint, body_of, headers_of
 from mcp_servers.gateway.hearing import while_heard
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Models, Plan
@@ -136,28 +136,27 @@ def _usable(door: Door, models: Models, caller: Caller) -> list[str]:
 
 
 async def _asked(door: Door, models: Models, reception: Reception | None, request: Request) -> Response:
-    if reception is not None and await is_for_colleague(reception, request):
-        return await answered_by_colleague(reception, request)
-    return await _chat(door, models, request)
+    headers, body = headers_of(request), await body_of(request)
+    authorization = headers.get("authorization")
+    if reception is not None and is_for_colleague(reception, authorization, body):
+        return await answered_by_colleague(reception, authorization, body, request)
+    return await _chat(door, models, headers, body, request)
 
 
-async def _chat(door: Door, models: Models, request: Request) -> Response:
-    body = await request.body()
+async def _chat(door: Door, models: Models, headers: Mapping[str, str], body: bytes, request: Request) -> Response:
 
     def prepare(caller: Caller) -> tuple[ModelAsk, ChatRequest]:
         wanted = wire.parsed(ChatRequest, body)
-        purpose, law = _header(request, "x-elf-purpose", _PURPOSE, "unspecified"), models.law()
+        purpose, law = _header(headers, "x-elf-purpose", _PURPOSE, "unspecified"), models.law()
         plan = models.plan(wanted.model, caller.team, caller.member, purpose, law)
         if (what := wanted.openai_only) is not None:
             plan = models.of_openais_wire(plan, what)
         least = least_tokens(wanted.characters)
         bounds = Bounds(wanted.most_tokens_in(len(body)), wanted.most_tokens_out * wanted.answers, least)
-        ask = _ask(models, request, plan, law, purpose, bounds, sha256(body))
+        ask = _ask(models, headers, plan, law, purpose, bounds, sha256(body))
         return replace(ask, turn_sha256=sha256(wanted.turn)), wanted
 
-    crossing, wanted = await door.begin_model_call(
-        request.headers.get("authorization"), prepare, request.is_disconnected
-    )
+    crossing, wanted = await door.begin_model_call(headers.get("authorization"), prepare, request.is_disconnected)
     purpose = crossing.ask.purpose
     base = {"id": f"chatcmpl-{door.new_id()}", "created": int(door.clock().timestamp())}
     if not wanted.stream:
@@ -182,13 +181,13 @@ async def _chat(door: Door, models: Models, request: Request) -> Response:
     first = await while_heard(request, anext(pieces, None))
     link = crossing.tried.link.name
     events = _events(base | {"model": link}, wanted, first, pieces, lambda: crossing.tokens)
-    headers = _said(link, crossing.tried.trail) | {"cache-control": "no-cache"}
+    said = _said(link, crossing.tried.trail) | {"cache-control": "no-cache"}
     # Once the client is gone the pieces are closed, and so the call is settled at once.
-    return EventResponse(events, headers, pieces.aclose)
+    return EventResponse(events, said, pieces.aclose)
 
 
 async def _embed(door: Door, models: Models, request: Request) -> Response:
-    body = await request.body()
+    headers, body = headers_of(request), await body_of(request)
 
     def prepare(caller: Caller) -> tuple[ModelAsk, EmbeddingRequest]:
         del caller
@@ -196,14 +195,12 @@ async def _embed(door: Door, models: Models, request: Request) -> Response:
         # One model and no other: vectors of two models cannot be compared.
         plan = Plan(wanted.model, None, (models.embedding(wanted.model),), {})
         purpose, bounds = (
-            _header(request, "x-elf-purpose", _PURPOSE, "embedding"),
+            _header(headers, "x-elf-purpose", _PURPOSE, "embedding"),
             Bounds(wanted.most_tokens_in(len(body)), 0),
         )
-        return _ask(models, request, plan, models.law(), purpose, bounds, sha256(body)), wanted
+        return _ask(models, headers, plan, models.law(), purpose, bounds, sha256(body)), wanted
 
-    crossing, wanted = await door.begin_model_call(
-        request.headers.get("authorization"), prepare, request.is_disconnected
-    )
+    crossing, wanted = await door.begin_model_call(headers.get("authorization"), prepare, request.is_disconnected)
     embedding = crossing.whole(
         lambda link: models.embedder(link).embed(wanted.texts, wanted.dimensions),
         lambda found: (found.tokens, sha256(repr(found.vectors).encode()), 0),
@@ -216,7 +213,7 @@ async def _embed(door: Door, models: Models, request: Request) -> Response:
 
 def _ask(
     models: Models,
-    request: Request,
+    headers: Mapping[str, str],
     plan: Plan,
     law: ModelsLaw,
     purpose: str,
@@ -228,25 +225,25 @@ def _ask(
         plan=plan,
         law=law,
         purpose=purpose,
-        run=_header(request, "x-elf-run", RUN, "none"),
+        run=_header(headers, "x-elf-run", RUN, "none"),
         tokens_in=bounds.most_in,
         tokens_out=bounds.most_out,
         least_tokens_in=bounds.least_in,
         deadline=timedelta(seconds=min(law.deadline_seconds, models.settings.timeout_seconds)),
         request_sha256=request_sha256,
-        may_wait=_may_wait(request, law, purpose),
+        may_wait=_may_wait(headers, law, purpose),
     )
 
 
-def _may_wait(request: Request, law: ModelsLaw, purpose: str) -> timedelta:
+def _may_wait(headers: Mapping[str, str], law: ModelsLaw, purpose: str) -> timedelta:
     """What the call says, within the law; else what the law says for calls of its purpose."""
-    if "x-elf-wait" in request.headers:
-        return timedelta(seconds=min(int(_header(request, "x-elf-wait", WAIT, "0")), law.queue.seconds))
+    if "x-elf-wait" in headers:
+        return timedelta(seconds=min(int(_header(headers, "x-elf-wait", WAIT, "0")), law.queue.seconds))
     return timedelta(seconds=law.queue.seconds if purpose in law.queue.purposes else 0)
 
 
-def _header(request: Request, name: str, pattern: re.Pattern[str], default: str) -> str:
-    value = request.headers.get(name)
+def _header(headers: Mapping[str, str], name: str, pattern: re.Pattern[str], default: str) -> str:
+    value = headers.get(name)
     if value is None:
         return default
     if not pattern.fullmatch(value):

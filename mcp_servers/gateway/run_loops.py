@@ -55,19 +55,17 @@ class Step:
 
 
 class LoopStopped(Refused):
-    """Somebody goes round in circles. `worth_a_row`: at the 1st, 2nd, 4th, 8th… refusal, so that no loop fills the ledger."""
+    """Somebody goes round in circles."""
 
-    def __init__(self, whose: str, why: str, refusals: int, opens_at: datetime | None = None) -> None:
+    def __init__(self, whose: str, why: str, opens_at: datetime | None = None) -> None:
         super().__init__("not_allowed", f"{whose} {why}", opens_at, word="loop_stopped")
         #: Who it is, the same way each time.
         self.whose = whose
-        self.refusals = refusals
-        self.worth_a_row = refusals & (refusals - 1) == 0
 
     @property
-    def detail(self) -> dict[str, str | int]:
+    def detail(self) -> dict[str, str]:
         """What its row in the ledger says."""
-        return {"why": self.message, "refusals": self.refusals, "loop_of": self.whose}
+        return {"why": self.message, "loop_of": self.whose}
 
 
 @dataclass
@@ -81,7 +79,6 @@ class _Turns:
 @dataclass
 class _Run:
     calls: int = 0
-    refused: int = 0
     same: Counter[str] = field(default_factory=Counter[str])
     turns: dict[str, _Turns] = field(default_factory=dict[str, _Turns])
 
@@ -91,7 +88,6 @@ class _Lately:
     """When the same call was made, oldest first."""
 
     times: deque[datetime] = field(default_factory=deque[datetime])
-    refused: int = 0
 
 
 class RunLoops:
@@ -110,8 +106,7 @@ class RunLoops:
                 return
             seen = self._seen(step)
             if (why := _fault(seen, step, limits)) is not None:
-                seen.refused += 1
-                raise LoopStopped(_whose(step), why, seen.refused)
+                raise LoopStopped(_whose(step), why)
 
     def count(self, step: Step, at: datetime) -> None:
         """The call is made, or was made by an earlier process."""
@@ -187,16 +182,14 @@ def _check_lately(lately: _Lately, step: Step, limits: Limits, now: datetime) ->
     window = timedelta(seconds=limits.window_seconds)
     while lately.times and lately.times[0] <= now - window:
         lately.times.popleft()
-        lately.refused = 0
     tool = step.kind == "tool"
     most = limits.same_tool_call_at_most if tool else limits.same_request_at_most
     if most is None or len(lately.times) < most:
         return
-    lately.refused += 1
     did = f"called {step.what.partition(' ')[0]} with the same arguments" if tool else "asked the same thing"
     why = (
         f"{did} {most} times in {limits.window_seconds:g} seconds and is going round in circles; it is not done again before "
         f"that time is over. Change what is asked, or raise loops.{'same_tool_call' if tool else 'same_request'}_at_most in "
         "policies/models.yaml."
     )
-    raise LoopStopped(_whose(step), why, lately.refused, lately.times[-most] + window)
+    raise LoopStopped(_whose(step), why, lately.times[-most] + window)

@@ -20,6 +20,7 @@ from mcp_servers.gateway.models import Plan
 from mcp_servers.gateway.noticed import Noticed
 from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Tokens
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.refused_rows import RefusedRows
 from mcp_servers.gateway.run_loops import LoopStopped, RunLoops, Step
 from mcp_servers.monitor.observer import ModelCall, ModelEnd, Nobody, Observer
 from mcp_servers.resilience.load import LoadGate, Overloaded
@@ -120,6 +121,7 @@ class Till:
     load: LoadGate = field(default_factory=LoadGate)
     noticed: Noticed = field(default_factory=Noticed)
     observer: Observer = field(default_factory=Nobody)
+    refused_rows: RefusedRows = field(default_factory=RefusedRows)
     #: Told that a call ended, for those who wait for its place or its circuit.
     freed: Callable[[], None] = lambda: None
 
@@ -134,13 +136,11 @@ class Till:
                 self.loops.check(step, ask.law.loops, now)
                 self.loops.count(step, now)
         except Overloaded as overloaded:
-            if overloaded.worth_a_row:
-                self._refuse(rows, caller, ask, {"why": str(overloaded), "refusals": overloaded.refused})
+            self._refuse(rows, caller, ask, {"why": str(overloaded)})
             return Refused("overloaded", str(overloaded), overloaded.opens_at)
         except LoopStopped as stopped:
             self.noticed.loop(stopped.whose, stopped.message, now)
-            if stopped.worth_a_row:
-                self._refuse(rows, caller, ask, stopped.detail)
+            self._refuse(rows, caller, ask, stopped.detail)
             return stopped
         except Refused as refused:
             self._refuse(rows, caller, ask, {"why": refused.message})
@@ -312,7 +312,9 @@ class Till:
         now: datetime,
         detail: Mapping[str, Any],
     ) -> None:
-        ledger.append(rows, ledger.Entry(caller.address, action, subject, outcome, now, detail))
+        entry = ledger.Entry(caller.address, action, subject, outcome, now, detail)
+        for row in self.refused_rows.rows_for(entry) if outcome == "refused" else (entry,):
+            ledger.append(rows, row)
 
 
 def trail(moves: Sequence[tuple[str, str]]) -> str:

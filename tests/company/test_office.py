@@ -167,7 +167,11 @@ def test_a_persons_own_client_gets_a_wish_proposed_once_and_cannot_decide_on_it(
         changes = told(stage, "changes", "--all")["changes"]
         assert len(changes) == before + 1
         number = max(one["number"] for one in changes)
-        for act, body in (("approve", {}), ("reject", {"why": "x"}), ("override", {"why": "x"})):
+        for act, body in (
+            ("approve", {"head": "1234567"}),
+            ("reject", {"why": "x"}),
+            ("override", {"head": "1234567", "why": "x"}),
+        ):
             url = f"{stage.company.address}/api/changes/{number}/{act}"
             refused = httpx.post(url, json=body, headers={"Authorization": f"Bearer {made['token']}"}, trust_env=False)
             assert refused.status_code == 401, act

@@ -28,7 +28,7 @@ def test_a_company_builds_a_team_and_gives_it_work_with_the_model_server_it_is_g
             said = stage.company.post("/say", {"text": WISH})
             assert not said["rehearsal"]
             change = next(one for one in said["evidence"] if one["kind"] == "change")
-            assert stage.company.post(f"/changes/{change['change']}/approve", {})["merged"]
+            assert stage.company.post(f"/changes/{change['change']}/approve", {"head": change["head"]})["merged"]
 
             def active() -> bool:
                 team = stage.team(change["team"])

@@ -141,7 +141,7 @@ def office(
     """A gateway served on loopback behind its guard. A second one in the same folder is a restart: it finds the first one's rows."""
     world = world or World()
     database = Database(f"sqlite:///{_migrated(folder / 'gateway.db')}")
-    identity = Identity(KEY, operator_token_hash(OPERATOR), lambda deployment: deployment in world.alive)
+    identity = Identity(KEY, operator_token_hash(OPERATOR), lambda deployment, _rows: deployment in world.alive)
     port = free_port()
     gateway = create_gateway(
         GatewayParts(
@@ -169,7 +169,7 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    turned_away = TurnedAway(database, lambda: world.now)
+    turned_away = TurnedAway(database, lambda: world.now, gateway.door.refused_rows)
     own = OwnTokens(
         gateway.before(app),
         gateway.door.claimed,
