@@ -130,13 +130,16 @@ def _model_call(client: aiohttp.ClientSession, url: str, headers: Mapping[str, s
 
 
 def _tool_call(client: aiohttp.ClientSession, url: str, tool: str, headers: Mapping[str, str]) -> Call:
-    params = {"name": tool, "arguments": {"text": _TEXT}}
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    numbers = count()
 
     async def call() -> None:
+        # Another one each time: who makes the same call again and again is stopped.
+        text = f"{next(numbers):08d}{_TEXT}"
+        params = {"name": tool, "arguments": {"text": text}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         async with client.post(f"{url}/mcp", json=body, headers=headers) as answer:
             said = await answer.json()
-            assert said["result"]["content"][0]["text"] == _TEXT, said
+            assert said["result"]["content"][0]["text"] == text, said
 
     return call
 

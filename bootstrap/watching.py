@@ -122,6 +122,7 @@ def create_monitor(
         team_states=lambda: states_of(teams.all(now())),
         now=now,
         circuits=lambda: gateway.door.till.circuits.alone(now()),
+        noticed=lambda: gateway.door.till.noticed.causes(now()),
         hammering=lambda: gateway.door.refused_rows.hammering(now()),
     )
     sender = AppriseSender(settings.alert_urls) if settings.alert_urls else None

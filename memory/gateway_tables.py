@@ -66,7 +66,7 @@ class UsageRow(Base):
     usd_micro: Mapped[int] = mapped_column(BigInteger)
     latency_ms: Mapped[int]
     #: `ok`, or how it went wrong: `rate_limit`, `quota`, `outage`, `unreachable`, `timeout`, `malformed`, `key_refused`,
-    #: `no_such_model`, `not_accepted`, `broken`, `gone` (the caller went away); `unmetered` (answered, tokens unknown),
+    #: `no_such_model`, `not_accepted`, `too_long`, `broken`, `gone` (the caller went away); `unmetered` (answered, tokens unknown),
     #: `expired` (never came back).
     outcome: Mapped[str] = mapped_column(String(40))
 

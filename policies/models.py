@@ -60,12 +60,18 @@ class Circuit(LawPart):
 
 
 class LoopLimits(LawPart):
-    """What one run may ask. None: no limit."""
+    """What one run may ask, and what a member that names no run may ask within the window. None: no limit."""
 
     same_request_at_most: int | None = Field(default=10, ge=1)
-    """The same request so many times in one run."""
+    """The same request to a model so many times; by a member that names no run, within the window."""
+    same_tool_call_at_most: int | None = Field(default=30, ge=1)
+    """The same call of a tool, with the same arguments, so many times within the window."""
+    without_progress_at_most: int | None = Field(default=15, ge=1)
+    """So many calls of a run in a row whose last messages were all there before."""
     calls_in_a_run_at_most: int | None = Field(default=300, ge=1)
-    """So many calls in one run."""
+    """So many calls to models in one run."""
+    window_seconds: float = Field(default=600, gt=0, le=86_400)
+    """The window, in seconds."""
 
 
 class Queue(LawPart):

@@ -27,13 +27,13 @@ from mcp_servers.gateway.event_response import EventResponse
 from mcp_servers.gateway.prices import Tokens
 from mcp_servers.gateway.reception import Reception, Speaker
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.rehearsal.model import LABEL
 from memory import messages, usage
 from memory.session import Database
 from teams.messages import PersonMessage, first_fault
 
 CEO = "ceo"
 WHERE = "/v1"
-LABEL = "[rehearsal, no real model] "
 #: How often a stream looks for something to say, and how often a silent one says that it is still there.
 LOOK_S, PING_S = 1.0, 15.0
 #: The OpenAI SDK's count of its own tries of one request.

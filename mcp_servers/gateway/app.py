@@ -30,7 +30,7 @@ from mcp_servers.gateway.pass_through import pass_through_router
 from mcp_servers.gateway.pass_through_calls import PassThrough
 from mcp_servers.gateway.pass_through_stream import Patience
 from mcp_servers.gateway.prices import Prices
-from mcp_servers.gateway.recalled import recall
+from mcp_servers.gateway.recalled import Memory, recall
 from mcp_servers.gateway.reception import Colleague, Reception
 from mcp_servers.gateway.tool_calls import ToolCalls, note_quarantine
 from mcp_servers.gateway.upstreams import ToolServer, Upstreams
@@ -157,9 +157,10 @@ def create_gateway(parts: GatewayParts) -> Gateway:
         catalogue=parts.catalogue,
         on_quarantine=lambda server, it: note_quarantine(door, server, it),
     )
-    calls = ToolCalls(door, upstreams, lambda: parts.models_law().queue)
+    calls = ToolCalls(door, upstreams, parts.models_law)
     with parts.database.read() as session:
-        recall(session, calls.rates, door.till.loops, door.till.circuits, parts.models_law().circuit, parts.clock())
+        memory = Memory(calls.rates, door.till.loops, door.till.circuits, door.till.noticed)
+        recall(session, memory, parts.models_law().circuit, parts.clock())
     busiest = {
         "/mcp": mcp_endpoint(door, upstreams, calls),
         "/v1/chat/completions": chat_endpoint(door, models, reception),

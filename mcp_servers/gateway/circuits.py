@@ -10,10 +10,8 @@ from mcp_servers.gateway.prices import Link
 from mcp_servers.gateway.refusals import Refused
 from teams.resilience.breaker import Circuit, CircuitBreaker, Limits
 
-#: Our own models: they have no circuit.
-_OURS = ("rehearsal", "lexical")
 #: Answers that say nothing against the provider.
-_ANSWERED = ("ok", "unmetered", "not_accepted")
+_ANSWERED = ("ok", "unmetered", "not_accepted", "too_long")
 #: The caller went away; how the provider would have done is not known.
 _UNKNOWN = ("gone",)
 
@@ -35,7 +33,7 @@ class Circuits:
 
     def check(self, link: Link, law: CircuitLaw, now: datetime) -> None:
         """Raises `Refused` (upstream_failed) while the link is left alone. After a yes, say how it `ended` or was `abandoned`."""
-        if link.provider in _OURS:
+        if link.ours:
             return
         breaker = self._breaker(link, law)
         if breaker.allow(now):
@@ -47,7 +45,7 @@ class Circuits:
         """How long all of these links are left alone yet, if nothing changes; None: one may be asked now. Takes no trial."""
         left: list[timedelta] = []
         for link in links:
-            opens_at = self._breaker(link, law).opens_at if link.provider not in _OURS else None
+            opens_at = self._breaker(link, law).opens_at if not link.ours else None
             if opens_at is None or opens_at <= now:
                 return None
             left.append(opens_at - now)
@@ -63,7 +61,7 @@ class Circuits:
 
     def ended(self, link: Link, law: CircuitLaw, outcome: str, now: datetime) -> None:
         """A call that was allowed has ended so."""
-        if link.provider in _OURS:
+        if link.ours:
             return
         breaker = self._breaker(link, law)
         if outcome in _ANSWERED:

@@ -47,6 +47,9 @@ def _wanted(body: bytes, name: str) -> ChatRequest:
     if wanted.model != name:
         why = f"This token talks with '{name}' alone: ask for the model {name}."
         raise Refused("not_allowed", why, param="model")
+    if (what := wanted.openai_only) is not None:
+        why = f"{what}: '{name}' cannot do that; leave it out."
+        raise Refused("bad_request", why, param=what, word="unsupported_parameter")
     return wanted
 
 

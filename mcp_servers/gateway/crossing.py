@@ -13,9 +13,10 @@ import anyio
 from pydantic_core import to_json
 
 from mcp_servers.gateway.chat import Piece, ProviderFailed
+from mcp_servers.gateway.credible import Bounds, characters, fault
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.prices import Link, Tokens
-from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.refusals import Code, Refused
 from mcp_servers.gateway.till import ChainRefused, Meter, ModelAsk, Till, Try
 from memory.writer import Writer
 
@@ -30,11 +31,16 @@ class Crossing:
 
     def __init__(self, writer: Writer, till: Till, caller: Caller, ask: ModelAsk, first: Try) -> None:
         self.caller, self.ask, self.tried = caller, ask, first
+        #: What the answer took, once it is there; None if the provider did not say, or not credibly.
+        self.tokens: Tokens | None = None
         self._writer, self._till = writer, till
+        self._too_long: ProviderFailed | None = None
         self._ends = anyio.current_time() + ask.deadline.total_seconds()
 
-    async def whole(self, make: Callable[[Link], Awaitable[T]], weigh: Callable[[T], tuple[Tokens | None, str]]) -> T:
-        """What the first link that answers gives. `weigh` says its tokens and its hash. Raises `Refused`."""
+    async def whole(
+        self, make: Callable[[Link], Awaitable[T]], weigh: Callable[[T], tuple[Tokens | None, str, int]]
+    ) -> T:
+        """What the first link that answers gives. `weigh` says its tokens, its hash and how long it is. Raises `Refused`."""
         while True:
             try:
                 with anyio.fail_after(self._seconds()):
@@ -51,11 +57,12 @@ class Crossing:
     async def pieces(self, make: Callable[[Link], AsyncIterator[Piece]]) -> AsyncGenerator[Piece]:
         """A stream, metered. It moves on only while nothing of it has been given out. Raises `Refused`, also in the middle."""
         stream, first = await self._first_piece(make)
-        said, tokens, piece = hashlib.sha256(), None, first
+        said, length, tokens, piece = hashlib.sha256(), 0, None, first
         try:
             while piece is not None:
                 tokens = piece.tokens or tokens
                 said.update(to_json(piece.delta))
+                length += characters(piece.delta)
                 yield piece
                 with anyio.fail_after(max(0.0, self._ends - anyio.current_time())):
                     piece = await anext(stream, None)
@@ -68,7 +75,7 @@ class Crossing:
             raise
         finally:
             await _close(stream)
-        await self._answered(tokens, said.hexdigest())
+        await self._answered(tokens, said.hexdigest(), length)
 
     async def _first_piece(
         self, make: Callable[[Link], AsyncIterator[Piece]]
@@ -98,7 +105,9 @@ class Crossing:
         moves = (*self.tried.moves, (self.tried.link.name, failed.kind))
         if failed.kind == "not_accepted":
             await self._end(meter)
-            raise _refused(failed, "", moves) from error
+            raise _refused(self._too_long or failed, "", moves) from error
+        if failed.kind == "too_long":
+            self._too_long = failed
         time_left = self._ends - anyio.current_time() > LEAST
         found = await self._writer.write(
             lambda rows: self._till.move_on(rows, self.caller, self.ask, self.tried, meter, time_left=time_left)
@@ -106,17 +115,30 @@ class Crossing:
         if isinstance(found, Try):
             self.tried = found
             return
-        # What the provider said is the cause; that the next link may not be used, its circumstance.
+        # What the provider said is the cause; that the next link may not be used, its circumstance. Where one of them only found
+        # the request too long, the caller can mend it: that is said, whatever became of the others.
+        failed = self._too_long or failed
         raise _refused(failed, f" Then: {found.message}" if found else "", moves) from error
 
-    async def _answered(self, tokens: Tokens | None, answer_sha256: str) -> None:
+    async def _answered(self, tokens: Tokens | None, answer_sha256: str, length: int) -> None:
         meter = Meter()
-        meter.used(tokens, answer_sha256)
+        meter.used(tokens, answer_sha256, self._fault(tokens, length) if tokens else None)
+        self.tokens = meter.tokens
         await self._end(meter)
+
+    def _fault(self, tokens: Tokens, length: int) -> str | None:
+        ask = self.ask
+        if self.tried.link.ours:
+            # Our own models keep to no longest answer, and nobody is paid.
+            return None
+        # Where nothing is paid, too low a count takes nothing from anybody: local servers leave out what they had cached.
+        least_in, length = (ask.least_tokens_in, length) if self.tried.held_usd_micro else (0, 0)
+        return fault(tokens, Bounds(ask.tokens_in, ask.tokens_out, least_in), length)
 
     async def _gave_up(self) -> None:
         """The caller went away, or we are at fault: what the call cost is unknown, so its upper bound counts."""
-        await self._end(Meter(outcome="gone"))
+        with anyio.CancelScope(shield=True):
+            await self._end(Meter(outcome="gone"))
 
     async def _end(self, meter: Meter) -> None:
         await self._writer.write(lambda rows: self._till.end(rows, self.caller, self.ask, self.tried, meter))
@@ -138,5 +160,6 @@ def _failure(error: ProviderFailed | TimeoutError) -> ProviderFailed:
 def _refused(failed: ProviderFailed, more: str, moves: tuple[tuple[str, str], ...] = ()) -> ChainRefused:
     if len(moves) > 1:
         more = f"{more} Nobody else is left: {', '.join(f'{link} ({why})' for link, why in moves[:-1])} failed before."
-    code = "timeout" if failed.kind == "timeout" else "upstream_failed"
-    return ChainRefused(Refused(code, failed.message + more), moves)
+    code: Code = "bad_request" if failed.kind in ("not_accepted", "too_long") else "upstream_failed"
+    code = "timeout" if failed.kind == "timeout" else code
+    return ChainRefused(Refused(code, failed.message + more, word=failed.code), moves)

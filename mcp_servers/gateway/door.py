@@ -24,6 +24,7 @@ from mcp_servers.gateway.model_queue import Blocked, ModelQueue
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.refused_rows import RefusedRows
+from mcp_servers.gateway.run_loops import LoopStopped
 from mcp_servers.gateway.till import ModelAsk, Till, Try
 from mcp_servers.gateway.under_way import UnderWay
 from mcp_servers.resilience.queue import Queue
@@ -104,6 +105,10 @@ class Door:
                 return caller
             try:
                 decide(caller)
+            except LoopStopped as stopped:
+                self.till.noticed.loop(stopped.whose, stopped.message, self.clock())
+                self._append(rows, caller, act, "refused", stopped.detail)
+                return stopped
             except Refused as refused:
                 self._append(rows, caller, act, "refused", {"why": refused.message})
                 return refused

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from mcp_servers.gateway.chat import Failure, FinishReason, ProviderFailed
+from mcp_servers.gateway.not_accepted import not_accepted
 
 FINISH: Mapping[str, FinishReason] = {
     "stop": "stop",
@@ -27,8 +28,11 @@ FINISH: Mapping[str, FinishReason] = {
 }
 
 
-def status_failure(name: str, status: int, body: str) -> ProviderFailed:
-    """What an error answer means. Providers say with 429 both that calls come too fast and that the money is gone."""
+def status_failure(name: str, status: int, body: str, secrets: Collection[str] | None = None) -> ProviderFailed:
+    """What an error answer means. Providers say with 429 both that calls come too fast and that the money is gone.
+
+    `secrets` are what the text may hold of ours; without them, nothing of it is repeated.
+    """
     kind: Failure = "not_accepted"
     if status in (401, 403):
         kind = "key_refused"
@@ -40,6 +44,8 @@ def status_failure(name: str, status: int, body: str) -> ProviderFailed:
         kind = "rate_limit"
     elif status == 408 or status >= 500:
         kind = "outage"
+    if kind == "not_accepted":
+        return not_accepted(name, status, body, secrets)
     return ProviderFailed(f"{name} {_SAID[kind]} (HTTP {status}).", kind, free=True)
 
 
@@ -50,5 +56,4 @@ _SAID: Mapping[Failure, str] = {
     "no_such_model": "does not know that model",
     "rate_limit": "says that its own quota or rate limit is used up; ask again later",
     "outage": "is failing; ask again later",
-    "not_accepted": "does not accept the request",
 }

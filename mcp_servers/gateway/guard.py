@@ -10,11 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp_servers.gateway import refusal_bodies
+from mcp_servers.gateway.body_room import BodyRoom
+
 DEFAULT_BODY_BYTES = 2_000_000
+#: What models are asked may hold images. From `DEFAULT_BODY_BYTES` on such a body needs room, and must come within `BODY_S`.
+MODELS, MODEL_BODY_BYTES, BODY_S = "/v1/", 25_000_000, 60.0
+FULL = "Too many large bodies are on their way; send it again in a few seconds."
+LATE = f"The body took longer than {BODY_S:g} seconds; send it faster, or send less."
 #: What is still read, and forgotten, of a refused request: a connection closed on unread bytes is reset before the answer is seen.
 DRAINED_BYTES = 20_000_000
 DRAINED_S = 2.0
@@ -37,12 +45,15 @@ class Guard:
         body_bytes: Mapping[str, int] | None = None,
         schemes: Iterable[str] = ("http", "https"),
         refused: Callable[[str], Awaitable[None]] | None = None,
+        room: BodyRoom | None = None,
     ) -> None:
         self._app = app
+        self._room = room or BodyRoom()
         self._hosts = frozenset(host.lower().encode() for host in hosts)
         self._origins = frozenset(scheme.encode() + b"://" + host for scheme in schemes for host in self._hosts)
         self._refused = refused
-        self._limits = sorted((body_bytes or {}).items(), key=lambda item: -len(item[0]))
+        limits = {MODELS: MODEL_BODY_BYTES, **(body_bytes or {})}
+        self._limits = sorted(limits.items(), key=lambda item: -len(item[0]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -80,14 +91,19 @@ class Guard:
         if any(not value.isdigit() or len(value) > 18 or int(value) > limit for value in declared):
             await self._refuse(scope, receive, send, 413, reason)
             return
-        counter = _Counter(receive, send, limit)
+        room = self._room if scope["path"].startswith(MODELS) else None
+        counter = _Counter(receive, send, limit, max(map(int, declared), default=None), room)
         try:
             await self._app(scope, counter.receive, counter.send)
-        except _TooLarge:
-            if counter.started:
+        except ClientDisconnect:
+            # The client is gone, and hears no answer; or the body is one that is not read on.
+            if counter.refusal is not None and counter.started:
                 raise
-        if counter.exceeded and not counter.started:
-            await self._refuse(scope, receive, send, 413, reason, more=counter.more)
+        finally:
+            counter.close()
+        if counter.refusal is not None and not counter.started:
+            status, said = counter.refusal
+            await self._refuse(scope, receive, send, status, said or reason, more=counter.more)
 
     async def _refuse(
         self, scope: Scope, receive: Receive, send: Send, status: int, reason: str, *, more: bool = True
@@ -100,33 +116,63 @@ class Guard:
         return next((limit for prefix, limit in self._limits if path.startswith(prefix)), DEFAULT_BODY_BYTES)
 
 
-class _TooLarge(Exception):
-    """More body came than is allowed."""
+class _NotReadOn(ClientDisconnect):
+    """More body came than is allowed, or too slowly, or there is no room for it. To the app it is a client that is gone."""
 
 
 class _Counter:
-    """Counts the body as the app reads it. Beyond the limit the app's own answer, whatever it is, does not go out."""
+    """Counts the body as the app reads it. Once it is refused the app's own answer, whatever it is, does not go out.
 
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
-        self.exceeded = False
+    `declared`: how long it says it is; None: it does not say. `room`: where it needs some, if it is large.
+    """
+
+    def __init__(self, receive: Receive, send: Send, limit: int, declared: int | None, room: BodyRoom | None) -> None:
+        #: The status and the reason; an empty one for the size.
+        self.refusal: tuple[int, str] | None = None
         self.started = False
         self.more = True
         self._receive = receive
         self._send = send
-        self._left = limit
+        self._limit = self._left = limit
+        self._declared, self._room = declared, room
+        self._taken, self._until = 0, 0.0
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        large = self._declared or self._limit - self._left
+        if self._room is not None and self.more and not self._taken and large > DEFAULT_BODY_BYTES:
+            await self._enter(self._room)
+        message = await (self._in_time() if self._taken and self.more else self._receive())
         self.more = message.get("more_body", False)
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
             if self._left < 0:
-                self.exceeded = True
-                raise _TooLarge
+                self._refuse(413, "")
         return message
 
+    async def _enter(self, room: BodyRoom) -> None:
+        size = self._declared or self._limit
+        if not await room.enter(size):
+            self._refuse(503, FULL)
+        self._taken, self._until = size, asyncio.get_running_loop().time() + BODY_S
+
+    async def _in_time(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._receive()
+        except TimeoutError:
+            self._refuse(408, LATE)
+
+    def _refuse(self, status: int, reason: str) -> NoReturn:
+        self.refusal = status, reason
+        raise _NotReadOn
+
+    def close(self) -> None:
+        """Gives back the room."""
+        if self._taken and self._room is not None:
+            self._room.leave(self._taken)
+
     async def send(self, message: Message) -> None:
-        if self.exceeded and not self.started:
+        if self.refusal is not None and not self.started:
             return
         self.started = True
         await self._send(message)
@@ -162,11 +208,16 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reaso
             await send({"type": "websocket.close", "code": 1008, "reason": reason[:120]})
             return
         prefix = "websocket."
-    body = reason.encode() + b"\n"
+    kind, body = refusal_bodies.body(scope["path"], status, reason)
     headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
+    if scope["path"].startswith(MODELS):
+        # OpenAI's own clients obey this: only what was not even begun is worth another try.
+        headers.append((b"x-should-retry", b"true" if status == 503 else b"false"))
+    if status == 503:
+        headers.append((b"retry-after", b"5"))
     await send({"type": f"{prefix}http.response.start", "status": status, "headers": headers})
     await send({"type": f"{prefix}http.response.body", "body": body})

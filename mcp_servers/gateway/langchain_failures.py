@@ -53,6 +53,8 @@ def failure(name: str, error: Exception, *, started: bool = False) -> ProviderFa
                 f"{name} is failing; ask again later (it says so in its stream).", "outage", free=False
             )
         said = " ".join(f"{getattr(cause, 'body', '')} {cause}" for cause in causes)
+        if any(isinstance(cause, langchain.ContextOverflowError) for cause in causes):
+            said += " (context length exceeded)"
         return status_failure(name, status, said)
     if started or any(_of_a_connection(cause) for cause in causes):
         return ProviderFailed(f"The connection to {name} broke; ask again.", "broken", free=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mcp_servers.gateway.chat import ChatProvider, ProviderFailed
@@ -92,6 +92,21 @@ class Models:
         after = law.after_a_named_model
         links, skipped = self._configured(law.chains[after] if after else (), law)
         return Plan(name, after, _once((self._named(name, law), *links)), skipped, cheaper)
+
+    def of_openais_wire(self, plan: Plan, what: str) -> Plan:
+        """The plan without links that do not know the field `what`. Raises `Refused` (bad_request): there is no other."""
+        links = tuple(link for link in plan.links if self._speaks_openai(link))
+        if not links:
+            names = ", ".join(link.name for link in plan.links)
+            raise Refused(
+                "bad_request",
+                f"{what}: {names} cannot do that; models of OpenAI's wire can. Leave it out, or name such a model.",
+                param=what,
+                word="unsupported_parameter",
+            )
+        left_out = {link.name: f"does not know {what}" for link in plan.links if link not in links}
+        cheaper = tuple(link for link in plan.cheaper if self._speaks_openai(link))
+        return replace(plan, links=links, skipped={**plan.skipped, **left_out}, cheaper=cheaper)
 
     def check(self, name: str, prices: Prices) -> Link:
         """The first link that the name means, if one of them has a price. Raises `Refused`: it is not configured, or has none."""
@@ -196,6 +211,13 @@ class Models:
         if isinstance(found, Missing):
             raise Refused("not_found", f"The model {name[:80]!r} cannot be used: {found.why}.", param="model")
         return Link(provider, model)
+
+    def _speaks_openai(self, link: Link) -> bool:
+        if link == REHEARSAL:
+            return False
+        with suppress(ProviderFailed):
+            return self._endpoint(link).langchain is None
+        return False
 
     def _endpoint(self, link: Link) -> Endpoint:
         # The law is not asked where it has nothing to say: this is on the way of every call.

@@ -11,22 +11,25 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from mcp_servers.gateway import openai_wire as wire
 from mcp_servers.gateway.call_headers import RUN, WAIT
 from mcp_servers.gateway.chat import ChatRequest, Piece
 from mcp_servers.gateway.colleague_api import answered_by_colleague, is_for_colleague, listed
+from mcp_servers.gateway.credible import Bounds, characters, least_tokens
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.embeddings import EmbeddingRequest
 from mcp_servers.gateway.event_response import EventResponse
 from mcp_servers.gateway.fast_lane import Endpoint, body_of, headers_of
+from mcp_servers.gateway.hearing import while_heard
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Models, Plan
 from mcp_servers.gateway.prices import Link, Tokens
@@ -85,6 +88,8 @@ async def _answered(door: Door, make: Callable[[], Awaitable[Response]]) -> Resp
         if isinstance(refused, ChainRefused):
             headers["x-elf-chain"] = refused.trail
         return JSONResponse({"error": wire.error(refused)}, status, headers)
+    except ClientDisconnect:
+        raise
     except Exception:
         # Ours to mend, not the client's to try again: its retries would be a second layer over the chain's.
         log.exception("a model call ended in an error that nobody foresaw")
@@ -144,24 +149,38 @@ async def _chat(door: Door, models: Models, headers: Mapping[str, str], body: by
         wanted = wire.parsed(ChatRequest, body)
         purpose, law = _header(headers, "x-elf-purpose", _PURPOSE, "unspecified"), models.law()
         plan = models.plan(wanted.model, caller.team, caller.member, purpose, law)
-        bounds = (wanted.most_tokens_in(len(body)), wanted.most_tokens_out)
-        return _ask(models, headers, plan, law, purpose, bounds, sha256(body)), wanted
+        if (what := wanted.openai_only) is not None:
+            plan = models.of_openais_wire(plan, what)
+        least = least_tokens(wanted.characters)
+        bounds = Bounds(wanted.most_tokens_in(len(body)), wanted.most_tokens_out * wanted.answers, least)
+        ask = _ask(models, headers, plan, law, purpose, bounds, sha256(body))
+        return replace(ask, turn_sha256=sha256(wanted.turn)), wanted
 
     crossing, wanted = await door.begin_model_call(headers.get("authorization"), prepare, request.is_disconnected)
     purpose = crossing.ask.purpose
     base = {"id": f"chatcmpl-{door.new_id()}", "created": int(door.clock().timestamp())}
     if not wanted.stream:
-        answer = await crossing.whole(
+        answering = crossing.whole(
             lambda link: models.provider(link).answer(wanted, purpose),
-            lambda answer: (answer.tokens, sha256(json.dumps(answer.message, sort_keys=True).encode())),
+            lambda answer: (
+                answer.tokens,
+                sha256(json.dumps(answer.messages if answer.others else answer.message, sort_keys=True).encode()),
+                sum(map(characters, answer.messages)),
+            ),
         )
+        answer = await while_heard(request, answering)
         link = crossing.tried.link.name
-        return Response(wire.completion(base | {"model": link}, answer), 200, _said(link, crossing.tried.trail), _JSON)
+        return Response(
+            wire.completion(base | {"model": link}, answer, crossing.tokens),
+            200,
+            _said(link, crossing.tried.trail),
+            _JSON,
+        )
     pieces = crossing.pieces(lambda link: models.provider(link).stream(wanted, purpose))
     # The first piece is awaited here: what fails before it moves on, or is an ordinary error answer, not a broken stream.
-    first = await anext(pieces, None)
+    first = await while_heard(request, anext(pieces, None))
     link = crossing.tried.link.name
-    events = _events(base | {"model": link}, wanted, first, pieces)
+    events = _events(base | {"model": link}, wanted, first, pieces, lambda: crossing.tokens)
     said = _said(link, crossing.tried.trail) | {"cache-control": "no-cache"}
     # Once the client is gone the pieces are closed, and so the call is settled at once.
     return EventResponse(events, said, pieces.aclose)
@@ -177,15 +196,16 @@ async def _embed(door: Door, models: Models, request: Request) -> Response:
         plan = Plan(wanted.model, None, (models.embedding(wanted.model),), {})
         purpose, bounds = (
             _header(headers, "x-elf-purpose", _PURPOSE, "embedding"),
-            (wanted.most_tokens_in(len(body)), 0),
+            Bounds(wanted.most_tokens_in(len(body)), 0),
         )
         return _ask(models, headers, plan, models.law(), purpose, bounds, sha256(body)), wanted
 
     crossing, wanted = await door.begin_model_call(headers.get("authorization"), prepare, request.is_disconnected)
-    found = await crossing.whole(
+    embedding = crossing.whole(
         lambda link: models.embedder(link).embed(wanted.texts, wanted.dimensions),
-        lambda found: (found.tokens, sha256(repr(found.vectors).encode())),
+        lambda found: (found.tokens, sha256(repr(found.vectors).encode()), 0),
     )
+    found = await while_heard(request, embedding)
     link = crossing.tried.link.name
     answer = wire.embeddings(link, found, as_base64=wanted.encoding_format == "base64")
     return Response(answer, 200, _said(link, crossing.tried.trail), _JSON)
@@ -197,7 +217,7 @@ def _ask(
     plan: Plan,
     law: ModelsLaw,
     purpose: str,
-    bounds: tuple[int, int],
+    bounds: Bounds,
     request_sha256: str,
 ) -> ModelAsk:
     return ModelAsk(
@@ -206,8 +226,9 @@ def _ask(
         law=law,
         purpose=purpose,
         run=_header(headers, "x-elf-run", RUN, "none"),
-        tokens_in=bounds[0],
-        tokens_out=bounds[1],
+        tokens_in=bounds.most_in,
+        tokens_out=bounds.most_out,
+        least_tokens_in=bounds.least_in,
         deadline=timedelta(seconds=min(law.deadline_seconds, models.settings.timeout_seconds)),
         request_sha256=request_sha256,
         may_wait=_may_wait(headers, law, purpose),
@@ -235,23 +256,29 @@ def _said(link: str, trail: str) -> dict[str, str]:
 
 
 async def _events(
-    base: dict[str, Any], request: ChatRequest, first: Piece | None, rest: AsyncIterator[Piece]
+    base: dict[str, Any],
+    request: ChatRequest,
+    first: Piece | None,
+    rest: AsyncIterator[Piece],
+    tokens: Callable[[], Tokens | None],
 ) -> AsyncGenerator[bytes]:
-    """Server-sent events. A stream that fails in the middle ends with an error event and without `[DONE]`."""
+    """Server-sent events; `tokens` says at the end what it took.
+
+    A stream that fails in the middle ends with an error event and without `[DONE]`."""
     head = base | {"object": "chat.completion.chunk"}
     usage = request.stream_options is not None and request.stream_options.include_usage
-    tokens: Tokens | None = None
-    yield wire.event(head | {"choices": [wire.choice({"role": "assistant", "content": ""}, None)]})
+    for index in range(request.answers):
+        yield wire.event(head | {"choices": [wire.choice({"role": "assistant", "content": ""}, None, index)]})
     try:
         piece = first
         while piece is not None:
-            tokens = piece.tokens or tokens
-            if piece.delta or piece.finish_reason:
-                yield wire.event(head | {"choices": [wire.choice(piece.delta, piece.finish_reason)]})
+            if piece.delta or piece.finish_reason or piece.logprobs:
+                choice = wire.choice(piece.delta, piece.finish_reason, piece.index, piece.logprobs)
+                yield wire.event(head | {"choices": [choice]})
             piece = await anext(rest, None)
     except Refused as refused:
         yield wire.event({"error": wire.error(refused)})
         return
     if usage:
-        yield wire.event(head | {"choices": [], "usage": wire.usage(tokens)})
+        yield wire.event(head | {"choices": [], "usage": wire.usage(tokens())})
     yield b"data: [DONE]\n\n"

@@ -6,14 +6,23 @@ the rest of a call. One try; what a server says wrong becomes `ProviderFailed`, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+import io
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
 
 import aiohttp
 from pydantic_core import from_json, to_json
 
-from mcp_servers.gateway.chat import Answer, ChatRequest, FinishReason, Piece, ProviderFailed, credible_tokens
+from mcp_servers.gateway.chat import (
+    MOST_ANSWERS,
+    Answer,
+    ChatRequest,
+    FinishReason,
+    Piece,
+    ProviderFailed,
+    credible_tokens,
+)
 from mcp_servers.gateway.failures import FINISH, status_failure
 from mcp_servers.gateway.lexical import Embedded, Texts
 from mcp_servers.gateway.prices import Tokens
@@ -23,11 +32,13 @@ T = TypeVar("T")
 #: More than any model answers.
 _MOST_BYTES = 50_000_000
 _MOST_ERROR_BYTES = 64_000
+_AT_ONCE = 1_000_000
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _PASSED_ON = frozenset(
     (
         *("tools", "tool_choice", "parallel_tool_calls", "response_format", "stop", "temperature", "top_p", "seed"),
-        *("presence_penalty", "frequency_penalty", "reasoning_effort"),
+        *("presence_penalty", "frequency_penalty", "reasoning_effort", "verbosity", "prompt_cache_key", "service_tier"),
+        *("n", "logprobs", "top_logprobs", "logit_bias"),
     )
 )
 
@@ -51,7 +62,8 @@ class OpenAIProvider:
 
     async def answer(self, request: ChatRequest, purpose: str) -> Answer:
         del purpose
-        return await self._asked("chat/completions", self._body(request), _answer)
+        found = await self._asked("chat/completions", self._body(request), _answer)
+        return replace(found, others=found.others[: request.answers - 1]) if found.others else found
 
     async def embed(self, texts: Texts, dimensions: int | None) -> Embedded:
         """One vector for each text."""
@@ -62,23 +74,24 @@ class OpenAIProvider:
     async def stream(self, request: ChatRequest, purpose: str) -> AsyncGenerator[Piece]:
         del purpose
         body = self._body(request) | {"stream": True, "stream_options": {"include_usage": True}}
-        reading = _Reading()
+        reading = _Reading(request.answers)
         try:
             async with self._post("chat/completions", body) as response:
                 if response.status != 200 or "json" in response.content_type:
                     await self._read(response)
                 async for event in _events(response):
-                    if piece := reading.piece(from_json(event)):
+                    for piece in reading.pieces(from_json(event)):
                         yield piece
         except (aiohttp.ClientError, OSError) as error:
             raise self._broken(error) from error
         except _MALFORMED as error:
             raise self._malformed(error) from error
-        if reading.finish is None:
+        if not reading.ended:
             if not reading.chunks:
                 raise self._malformed(ValueError("no event"))
             raise ProviderFailed(f"{self._name} ended its answer in the middle; ask again.", "broken", free=False)
-        yield Piece(finish_reason="tool_calls" if reading.calls and reading.finish == "stop" else reading.finish)
+        for piece in reading.last():
+            yield piece
 
     async def _asked(self, path: str, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         try:
@@ -103,13 +116,16 @@ class OpenAIProvider:
     def _post(self, path: str, body: Mapping[str, Any]) -> Any:
         headers = {"authorization": f"Bearer {self._server.key}", "content-type": "application/json"}
         url = f"{self._server.url.rstrip('/')}/{path}"
-        return self._server.session().post(url, data=to_json(body), headers=headers, allow_redirects=False)
+        raw = to_json(body)
+        # A large one goes out in parts, so that others have their turn meanwhile.
+        data = raw if len(raw) <= _AT_ONCE else io.BytesIO(raw)
+        return self._server.session().post(url, data=data, headers=headers, allow_redirects=False)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The whole body of a good answer. Raises `ProviderFailed` for any other."""
         if response.status != 200:
             said = await response.content.read(_MOST_ERROR_BYTES)
-            raise status_failure(self._name, response.status, said.decode(errors="replace"))
+            raise status_failure(self._name, response.status, said.decode(errors="replace"), [self._server.key])
         raw = bytearray()
         async for part in response.content.iter_any():
             raw += part
@@ -133,34 +149,52 @@ class OpenAIProvider:
 
 @dataclass
 class _Reading:
-    """What a stream has said so far."""
+    """What a stream has said so far, of so many answers."""
 
+    answers: int = 1
     chunks: int = 0
-    finish: FinishReason | None = None
-    #: The server's index of a tool call -> ours, which counts from 0.
-    calls: dict[object, int] = field(default_factory=dict[object, int])
+    #: By answer: why it ended, None while it has not; and the server's index of a tool call -> ours, which counts from 0.
+    finish: dict[int, FinishReason | None] = field(default_factory=dict[int, FinishReason | None])
+    calls: dict[int, dict[object, int]] = field(default_factory=dict[int, dict[object, int]])
 
-    def piece(self, chunk: dict[str, Any]) -> Piece | None:
+    @property
+    def ended(self) -> bool:
+        """Whether every answer that began has come to its end."""
+        return bool(self.finish) and all(self.finish.values())
+
+    def pieces(self, chunk: dict[str, Any]) -> Generator[Piece]:
         if chunk.get("error"):
             raise ValueError("the server reports an error in its stream")
         self.chunks += 1
-        delta: dict[str, Any] = {}
-        for choice in chunk["choices"][:1]:
+        for choice in chunk["choices"]:
+            # A server that does not count has one answer.
+            index: int = choice.get("index") or 0
+            if not 0 <= index < self.answers:
+                continue
             said: Mapping[str, Any] = choice.get("delta") or {}
-            delta |= {key: said[key] for key in ("content", "refusal") if said.get(key)}
+            delta: dict[str, Any] = {key: said[key] for key in ("content", "refusal") if said.get(key)}
             if parts := said.get("tool_calls"):
-                delta["tool_calls"] = [self._part(part) for part in parts]
-            if reason := choice.get("finish_reason"):
-                self.finish = FINISH.get(str(reason), "stop")
-        tokens = _tokens(chunk.get("usage"))
-        return Piece(delta, None, tokens) if delta or tokens else None
+                delta["tool_calls"] = [self._part(self.calls.setdefault(index, {}), part) for part in parts]
+            reason = choice.get("finish_reason")
+            self.finish[index] = FINISH.get(str(reason), "stop") if reason else self.finish.get(index)
+            if delta or choice.get("logprobs"):
+                yield Piece(delta, index=index, logprobs=choice.get("logprobs"))
+        if tokens := _tokens(chunk.get("usage")):
+            yield Piece(tokens=tokens)
 
-    def _part(self, part: Mapping[str, Any]) -> dict[str, Any]:
+    def last(self) -> Generator[Piece]:
+        """Why each answer ended."""
+        for index, finish in sorted(self.finish.items()):
+            yield Piece(
+                finish_reason="tool_calls" if self.calls.get(index) and finish == "stop" else finish, index=index
+            )
+
+    def _part(self, calls: dict[object, int], part: Mapping[str, Any]) -> dict[str, Any]:
         given: Mapping[str, Any] = part.get("function") or {}
         function: dict[str, Any] = {"arguments": given.get("arguments") or ""}
         # A server that counts nothing sends each call whole, with an id of its own.
         key = part.get("index", part.get("id"))
-        made: dict[str, Any] = {"index": self.calls.setdefault(key, len(self.calls)), "function": function}
+        made: dict[str, Any] = {"index": calls.setdefault(key, len(calls)), "function": function}
         if given.get("name"):
             function["name"] = given["name"]
             made |= {"id": part.get("id") or "", "type": "function"}
@@ -184,7 +218,11 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
 
 
 def _answer(body: dict[str, Any]) -> Answer:
-    choice = body["choices"][0]
+    first, *others = [_one(choice) for choice in body["choices"][:MOST_ANSWERS]]
+    return replace(first, tokens=_tokens(body.get("usage")), others=tuple(others))
+
+
+def _one(choice: dict[str, Any]) -> Answer:
     said: Mapping[str, Any] = choice["message"]
     message: dict[str, Any] = {"role": "assistant", "content": _text(said.get("content"))}
     if refusal := said.get("refusal"):
@@ -192,7 +230,8 @@ def _answer(body: dict[str, Any]) -> Answer:
     if calls := [_call(call) for call in said.get("tool_calls") or ()]:
         message["tool_calls"] = calls
     finish = FINISH.get(_said(choice["finish_reason"]), "stop")
-    return Answer(message, "tool_calls" if calls and finish == "stop" else finish, _tokens(body.get("usage")))
+    ended = "tool_calls" if calls and finish == "stop" else finish
+    return Answer(message, ended, None, choice.get("logprobs"))
 
 
 def _embedded(body: dict[str, Any], texts: int) -> Embedded:
@@ -235,4 +274,9 @@ def _tokens(usage: Any) -> Tokens | None:
     counts = cast("dict[str, Any]", usage)
     details: Any = counts.get("prompt_tokens_details")
     cached = cast("dict[str, Any]", details).get("cached_tokens") if isinstance(details, dict) else 0
-    return credible_tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"), cached)
+    tokens = credible_tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"), cached)
+    # Some servers count what a model thinks in the total alone, and charge for it.
+    total = credible_tokens(counts.get("total_tokens"), 0)
+    if tokens is None or total is None or total.input <= tokens.input + tokens.output:
+        return tokens
+    return replace(tokens, output=total.input - tokens.input)

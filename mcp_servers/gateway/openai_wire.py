@@ -13,7 +13,6 @@ from mcp_servers.gateway.chat import Answer
 from mcp_servers.gateway.lexical import Embedded
 from mcp_servers.gateway.prices import Tokens
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.run_loops import LoopStopped
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -45,19 +44,29 @@ def parsed(kind: type[Body], body: bytes) -> Body:
 
 def error(refused: Refused) -> dict[str, Any]:
     _, kind, code = STATUS[refused.code]
-    if isinstance(refused, LoopStopped):
-        code = "loop_stopped"
     opens = refused.opens_at.isoformat() if refused.opens_at else None
-    return {"message": refused.message, "type": kind, "code": code, "param": refused.param, "opens_at": opens}
+    return {
+        "message": refused.message,
+        "type": kind,
+        "code": refused.word or code,
+        "param": refused.param,
+        "opens_at": opens,
+    }
 
 
-def completion(base: dict[str, Any], answer: Answer) -> bytes:
-    choice = {"index": 0, "message": answer.message, "finish_reason": answer.finish_reason, "logprobs": None}
-    return to_json(base | {"object": "chat.completion", "choices": [choice], "usage": usage(answer.tokens)})
+def completion(base: dict[str, Any], answer: Answer, tokens: Tokens | None) -> bytes:
+    """`tokens`: what it credibly took."""
+    choices = [
+        {"index": index, "message": one.message, "finish_reason": one.finish_reason, "logprobs": one.logprobs}
+        for index, one in enumerate((answer, *answer.others))
+    ]
+    return to_json(base | {"object": "chat.completion", "choices": choices, "usage": usage(tokens)})
 
 
-def choice(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+def choice(
+    delta: dict[str, Any], finish_reason: str | None, index: int = 0, logprobs: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
 
 
 def usage(tokens: Tokens | None) -> dict[str, Any] | None:

@@ -30,7 +30,12 @@ class Link:
     @property
     def name(self) -> str:
         """As the gateway names it: `rehearsal`, `lexical`, else `<provider>/<model>`."""
-        return self.model if self.provider in _OURS else f"{self.provider}/{self.model}"
+        return self.model if self.ours else f"{self.provider}/{self.model}"
+
+    @property
+    def ours(self) -> bool:
+        """Whether we answer ourselves, for nothing."""
+        return self.provider in _OURS
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Prices:
             return "no longer known"
 
     def _basis(self, link: Link) -> _Basis:
-        if link.provider in _OURS:
+        if link.ours:
             return _Basis(f"{link.provider}: no model is paid")
         if link.provider == "local":
             return (

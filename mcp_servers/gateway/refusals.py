@@ -22,7 +22,14 @@ Code = Literal[
 class Refused(Exception):
     """A call that is not made, or that failed, with one sentence for the caller that says what to do."""
 
-    def __init__(self, code: Code, message: str, opens_at: datetime | None = None, param: str | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        opens_at: datetime | None = None,
+        param: str | None = None,
+        word: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.code: Code = code
         self.message = message
@@ -30,6 +37,8 @@ class Refused(Exception):
         self.opens_at = opens_at
         #: The field of the request that is wrong.
         self.param = param
+        #: The reason in the one word by which a protocol's clients know it, where it has one that says more than the code.
+        self.word = word
 
 
 def retry_after(refused: Refused, now: datetime) -> int | None:

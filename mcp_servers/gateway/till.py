@@ -17,10 +17,11 @@ from mcp_servers.gateway.circuits import Circuits
 from mcp_servers.gateway.grants import Grants
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Plan
+from mcp_servers.gateway.noticed import Noticed
 from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Tokens
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.refused_rows import RefusedRows
-from mcp_servers.gateway.run_loops import RunLoops
+from mcp_servers.gateway.run_loops import LoopStopped, RunLoops, Step
 from mcp_servers.monitor.observer import ModelCall, ModelEnd, Nobody, Observer
 from mcp_servers.resilience.load import LoadGate, Overloaded
 from memory import budgets, ledger, usage
@@ -44,6 +45,10 @@ class ModelAsk:
     tokens_out: int
     deadline: timedelta
     request_sha256: str
+    #: No fewer tokens than this were sent.
+    least_tokens_in: int = 1
+    #: Where the conversation stands, hashed; the same again means that nothing new was said.
+    turn_sha256: str = ""
     #: How long it may wait for its turn, within the deadline; and how long it did.
     may_wait: timedelta = timedelta(0)
     waited: timedelta = timedelta(0)
@@ -78,9 +83,14 @@ class Meter:
     free: bool = False
     outcome: str = "unmetered"
     answer_sha256: str | None = None
+    #: What the provider says it took, and why that cannot be.
+    not_counted: dict[str, Any] | None = None
 
-    def used(self, tokens: Tokens | None, answer_sha256: str) -> None:
-        """The call was answered. None: the provider did not say, or not credibly, how many tokens that took."""
+    def used(self, tokens: Tokens | None, answer_sha256: str, fault: str | None = None) -> None:
+        """The call was answered. No tokens: the provider did not say how many that took. `fault`: why what it says cannot be true."""
+        if tokens is not None and fault is not None:
+            self.not_counted = {"why": fault, "tokens_in": tokens.input, "tokens_out": tokens.output}
+            tokens = None
         self.tokens, self.answer_sha256 = tokens, answer_sha256
         self.outcome = "unmetered" if tokens is None else "ok"
 
@@ -93,7 +103,7 @@ class ChainRefused(Refused):
     """No link could be tried, or none is left. `trail` says what became of each."""
 
     def __init__(self, refused: Refused, moves: Sequence[tuple[str, str]]) -> None:
-        super().__init__(refused.code, refused.message, refused.opens_at, refused.param)
+        super().__init__(refused.code, refused.message, refused.opens_at, refused.param, refused.word)
         self.trail = trail(moves)
 
 
@@ -109,6 +119,7 @@ class Till:
     circuits: Circuits = field(default_factory=Circuits)
     loops: RunLoops = field(default_factory=RunLoops)
     load: LoadGate = field(default_factory=LoadGate)
+    noticed: Noticed = field(default_factory=Noticed)
     observer: Observer = field(default_factory=Nobody)
     refused_rows: RefusedRows = field(default_factory=RefusedRows)
     #: Told that a call ended, for those who wait for its place or its circuit.
@@ -116,14 +127,21 @@ class Till:
 
     def begin(self, rows: Rows, caller: Caller, ask: ModelAsk) -> Try | Refused:
         """Load, grant, loop, price, circuit, budget: the first link that may be tried, or why none; every no has its row."""
+        now = self.clock()
         try:
-            self.load.check(self.clock())
+            self.load.check(now)
             self.grants.check_model(caller, ask.asked)
-            if caller.kind == "member" and ask.run != budgets.NO_RUN:
-                self.loops.check(caller.team, ask.run, ask.request_sha256, ask.law.loops)
+            if caller.kind == "member":
+                step = Step(caller.team, caller.member, ask.run, "model", ask.request_sha256, ask.turn_sha256)
+                self.loops.check(step, ask.law.loops, now)
+                self.loops.count(step, now)
         except Overloaded as overloaded:
             self._refuse(rows, caller, ask, {"why": str(overloaded)})
             return Refused("overloaded", str(overloaded), overloaded.opens_at)
+        except LoopStopped as stopped:
+            self.noticed.loop(stopped.whose, stopped.message, now)
+            self._refuse(rows, caller, ask, stopped.detail)
+            return stopped
         except Refused as refused:
             self._refuse(rows, caller, ask, {"why": refused.message})
             return refused
@@ -171,8 +189,11 @@ class Till:
                 outcome=meter.outcome,
             )
             usage.record(rows, row)
-        detail = {"reservation": tried.reservation, "run": ask.run, "usd_micro": counted, "ms": took}
+        detail: dict[str, Any] = {"reservation": tried.reservation, "run": ask.run, "usd_micro": counted, "ms": took}
         detail |= {"tokens_in": tokens.input, "tokens_out": tokens.output, "answer_sha256": meter.answer_sha256}
+        if meter.not_counted is not None:
+            detail["not_counted"] = meter.not_counted
+            self.noticed.false_counts(tried.link.name, meter.not_counted["why"], now)
         self._write(rows, caller, "model.result", tried.link.name, meter.outcome, now, detail)
         tried.ended(ModelEnd(meter.outcome, tokens.input, tokens.output, counted, (now - tried.began).total_seconds()))
         self.freed()
@@ -303,6 +324,7 @@ def trail(moves: Sequence[tuple[str, str]]) -> str:
 def _detail(ask: ModelAsk) -> dict[str, Any]:
     detail = {"asked": ask.asked, "purpose": ask.purpose, "run": ask.run}
     detail |= {"waited_ms": int(ask.waited.total_seconds() * 1000)} if ask.waited else {}
+    detail |= {"turn_sha256": ask.turn_sha256} if ask.run != budgets.NO_RUN else {}
     return detail | {"request_sha256": ask.request_sha256}
 
 

@@ -14,6 +14,7 @@ from mcp_servers.gateway.door import Act, Door, sha256
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.run_loops import Limits, Step
 from mcp_servers.gateway.upstreams import Upstreams, dump
 from mcp_servers.monitor.observer import ToolCall, ToolEnd
 from mcp_servers.resilience.queue import Bounds, NotYet, SentAway
@@ -33,11 +34,20 @@ class QueueLaw(Protocol):
     def seconds(self) -> float: ...
 
 
-class ToolCalls:
-    """`upstreams` makes the calls; `door` knows the grants and writes the ledger; `queue_law` says how many may wait, and how long."""
+class CallLaw(Protocol):
+    """See `policies.models.ModelsLaw`: how many calls may wait, and how long; and what counts as going round in circles."""
 
-    def __init__(self, door: Door, upstreams: Upstreams, queue_law: Callable[[], QueueLaw]) -> None:
-        self._door, self._upstreams, self._queue_law, self.rates = door, upstreams, queue_law, Rates()
+    @property
+    def queue(self) -> QueueLaw: ...
+    @property
+    def loops(self) -> Limits: ...
+
+
+class ToolCalls:
+    """`upstreams` makes the calls; `door` knows the grants and writes the ledger."""
+
+    def __init__(self, door: Door, upstreams: Upstreams, law: Callable[[], CallLaw]) -> None:
+        self._door, self._upstreams, self._law, self.rates = door, upstreams, law, Rates()
 
     async def call(
         self, authorization: str | None, name: str, arguments: dict[str, Any], run: str, wait: float = 0.0
@@ -76,7 +86,7 @@ class ToolCalls:
             act, limit = Act("tool.call", name, detail), await self._upstreams.rate_of(name)
 
             def decide(caller: Caller) -> None:
-                self.decide(caller, name, arguments, limit)
+                self.decide(caller, name, arguments, limit, run, detail["arguments_sha256"])
 
             if wait and (line := self._line(authorization, name, arguments, limit)) is not None:
                 return await self._in_turn(authorization, act, decide, *line, wait)
@@ -85,10 +95,24 @@ class ToolCalls:
             self._door.till.observer.refused("tool", refused.code)
             raise
 
-    def decide(self, caller: Caller, name: str, arguments: Mapping[str, Any], limit: int | None) -> None:
+    def decide(
+        self,
+        caller: Caller,
+        name: str,
+        arguments: Mapping[str, Any],
+        limit: int | None,
+        run: str,
+        arguments_sha256: str,
+    ) -> None:
         """Raises `Refused`. The rate is taken last: what is refused anyway uses up nothing. `limit`: the server's own."""
         per_minute = _least(caller, self._door.grants.check_tool(caller, name, arguments), limit)
-        self.rates.take(caller.address, name, per_minute, self._door.clock())
+        loops, now = self._door.till.loops, self._door.clock()
+        step = Step(caller.team, caller.member, run, "tool", f"{name} {arguments_sha256}")
+        if caller.kind == "member":
+            loops.check(step, self._law().loops, now)
+        self.rates.take(caller.address, name, per_minute, now)
+        if caller.kind == "member":
+            loops.count(step, now)
 
     def _line(
         self, authorization: str | None, name: str, arguments: Mapping[str, Any], limit: int | None
@@ -126,7 +150,7 @@ class ToolCalls:
         async def attempt() -> Caller:
             return await self._door.begin(authorization, act, once)
 
-        law = self._queue_law()
+        law = self._law().queue
         seconds, bounds = min(wait, law.seconds), Bounds(law.at_most, law.each_team_at_most)
         try:
             return await self._door.queue.turn(f"{who.address} {act.subject}", who.team, seconds, bounds, attempt)

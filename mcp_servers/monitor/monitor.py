@@ -56,6 +56,8 @@ class World:
     now: Callable[[], datetime]
     #: Links of model chains that are left alone: name -> failures in a row, and when it is tried again.
     circuits: Callable[[], Mapping[str, tuple[int, datetime]]] = dict[str, tuple[int, datetime]]
+    #: What passed the gateway that a person should hear of.
+    noticed: Callable[[], Sequence[Cause]] = list[Cause]
     #: Callers that are refused over and over.
     hammering: Callable[[], Mapping[str, Hammering]] = dict[str, Hammering]
 
@@ -146,6 +148,7 @@ class Monitor:
                 *causes.of_ledger(self._ledger_fault),
                 *causes.of_readings(self._readings),
                 *causes.of_circuits(self.world.circuits()),
+                *self.world.noticed(),
                 *causes.of_refusals(self.world.hammering()),
                 *causes.of_incidents(causes.incidents(session), held_after, now),
                 *causes.of_budgets(accounts, law.budgets.warn_at_percent, f"{now:%Y-%m-%d}"),

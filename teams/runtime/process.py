@@ -12,6 +12,7 @@ from pathlib import Path
 from teams.runtime.catalogue import ToolCatalogue
 from teams.runtime.conversation import Conversation
 from teams.runtime.deployment import Deployment
+from teams.runtime.failed import sentence
 from teams.runtime.gateway_client import Gateway
 from teams.runtime.health import Health, check_access
 from teams.runtime.package import Unusable, build_worker, load_server, read_spec
@@ -69,7 +70,7 @@ class TeamProcess:
             return RunResult(str(error), state="rejected")
         except Exception as error:
             log.exception("run %s failed", run.id)
-            return RunResult(f"The work failed: {type(error).__name__}: {error}", state="failed")
+            return RunResult(sentence(error, self.deployment.team, run.id), state="failed")
 
     async def stop(self) -> None:
         if self._gateway:

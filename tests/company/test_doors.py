@@ -54,6 +54,8 @@ def person(stage: Stage) -> dict[str, str]:
 def sentence(response: httpx.Response) -> str:
     """The refusal's one sentence, whichever door it came from."""
     text = response.json()["error"] if response.text.startswith("{") else response.text
+    # At /v1, /mcp and /a2a it has the protocol's own shape.
+    text = text["message"] if isinstance(text, dict) else text
     assert isinstance(text, str)
     assert 10 < len(text) < 300, text
     assert len(text.strip().splitlines()) == 1, text

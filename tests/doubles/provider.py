@@ -25,6 +25,8 @@ class Reply:
     tool_calls: tuple[tuple[str, dict[str, Any]], ...] = ()
     tokens_in: float = 11
     tokens_out: float = 7
+    #: Tokens that only the total counts.
+    thought: int = 0
     finish: str | None = None
     status: int = 200
     #: Sent as it is instead of an answer.
@@ -51,6 +53,8 @@ class Provider:
     script: deque[Reply] = field(default_factory=deque[Reply])
     journal: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    #: How many requests were given up by whoever made them while they waited.
+    let_go: int = 0
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -78,13 +82,26 @@ class Provider:
         self.journal.append(body)
         self.headers.append(dict(request.headers))
         reply = self.script.popleft() if self.script else self.default
-        await asyncio.sleep(reply.seconds)
+        if reply.seconds:
+            await self._waits(request, reply.seconds)
         if reply.raw is not None:
             return body, reply, PlainTextResponse(reply.raw, reply.status)
         if reply.status != 200:
             error = {"message": "scripted failure", "type": "server_error", "code": None}
             return body, reply, JSONResponse({"error": error}, reply.status)
         return body, reply, None
+
+    async def _waits(self, request: Request, seconds: float) -> None:
+        async def until_gone() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        try:
+            async with asyncio.timeout(seconds):
+                await until_gone()
+            self.let_go += 1
+        except TimeoutError:
+            pass
 
     async def _openai(self, request: Request, *, usage_at_end: bool = False) -> Response:
         """`usage_at_end`: a stream's last chunk has the usage unasked, as Mistral's has."""
@@ -97,8 +114,9 @@ class Provider:
         message: dict[str, Any] = {"role": "assistant", "content": reply.text}
         if reply.tool_calls:
             message["tool_calls"] = _calls(reply)
-        choice = {"index": 0, "message": message, "finish_reason": _finish(reply)}
-        answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
+        choice = {"message": message, "finish_reason": _finish(reply)} | _logprobs(body)
+        choices = [{"index": index} | choice for index in range(body.get("n", 1))]
+        answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": choices}
         return Response(json.dumps(answer | _usage(reply)), media_type="application/json")
 
     async def _embeddings(self, request: Request) -> Response:
@@ -127,6 +145,12 @@ class Provider:
         return JSONResponse(head | {"content": content, "stop_reason": stop, "usage": usage})
 
 
+def _logprobs(body: dict[str, Any]) -> dict[str, Any]:
+    if not body.get("logprobs"):
+        return {}
+    return {"logprobs": {"content": [{"token": "Hello", "logprob": -0.5, "bytes": None, "top_logprobs": []}]}}
+
+
 def _finish(reply: Reply) -> str:
     return reply.finish or ("tool_calls" if reply.tool_calls else "stop")
 
@@ -135,7 +159,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
     if reply.without_usage:
         return {}
     counts = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}
-    return {"usage": counts | {"total_tokens": reply.tokens_in + reply.tokens_out}}
+    return {"usage": counts | {"total_tokens": reply.tokens_in + reply.tokens_out + reply.thought}}
 
 
 def _calls(reply: Reply) -> list[dict[str, Any]]:
@@ -163,8 +187,11 @@ async def _openai_events(body: dict[str, Any], reply: Reply, *, usage_at_end: bo
         if reply.hang_after is not None and number >= reply.hang_after:
             await asyncio.sleep(60)
         await asyncio.sleep(reply.seconds_between)
-        yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-    last = head | {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": _finish(reply)}]}
+        for index in range(body.get("n", 1)):
+            choice = {"index": index, "delta": delta, "finish_reason": None} | _logprobs(body)
+            yield _event(head | {"choices": [choice]})
+    ends = [{"index": n, "delta": {"content": ""}, "finish_reason": _finish(reply)} for n in range(body.get("n", 1))]
+    last = head | {"choices": ends}
     yield _event(last | (_usage(reply) if usage_at_end else {}))
     if (body.get("stream_options") or {}).get("include_usage"):
         yield _event(head | {"choices": []} | _usage(reply))

@@ -11,13 +11,14 @@ import re
 import socket
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from mcp_servers.gateway import a2a_api, guard, openai_provider, tool_calls, upstreams
+from mcp_servers.gateway import a2a_api, credible, crossing, guard, openai_provider, tool_calls, upstreams
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
 from mcp_servers.gateway.identity import Caller
@@ -83,6 +84,10 @@ def use(gateway: Office, tool: str, who: str = "marketing-team/editor", **header
     return answer.json()
 
 
+def nothing(*_: object) -> None:
+    """A control that finds no fault in anything."""
+
+
 def settled(gateway: Office) -> int:
     """What was spent, by the usage rows and by the budget alike; nothing is held any more."""
     with gateway.database.read() as session:
@@ -125,13 +130,19 @@ def send_bytes(gateway: Office, path: str, count: int, length: str = "Transfer-E
 
 @pytest.mark.rows("F39", "F103")
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/mcp", "/a2a/marketing-team"])
-def test_100_megabytes_are_refused_by_what_is_declared_and_by_what_comes(gateway: Office, path: str) -> None:
+def test_100_megabytes_are_refused_by_what_is_declared_and_by_what_comes(
+    gateway: Office, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     declared, _ = send_bytes(gateway, path, 0, "Content-Length: 100000000")
     assert b" 413 " in declared.splitlines()[0]
     answered, taken = send_bytes(gateway, path, 100 * 0x100000)
     assert b" 413 " in answered.splitlines()[0] or taken < 100 * 0x100000
-    smaller, _ = send_bytes(gateway, path, 3 * 0x100000)
-    assert b"larger than 2000000 bytes; send less, or in parts" in smaller
+    most = 25 if path.startswith("/v1") else 2
+    smaller, _ = send_bytes(gateway, path, (most + 1) * 0x100000)
+    said = json.loads(smaller.partition(b"\r\n\r\n")[2])["error"]
+    assert said["message"] == f"The body is larger than {most}000000 bytes; send less, or in parts."
+    assert said["code"] == ("request_too_large" if most == 25 else -32600)
+    assert caplog.text == "", "what is refused is no fault of ours"
     rows = gateway.ledger("request")
     assert 2 <= len(rows) <= 3
     assert all(
@@ -164,8 +175,10 @@ def test_planted_hole_a_gateway_that_decides_on_the_header_runs_the_body_s_tool(
 ) -> None:
     decide = tool_calls.ToolCalls.decide
 
-    def by_header(self: Any, caller: Caller, _name: str, arguments: Mapping[str, Any], limit: int | None) -> None:
-        decide(self, caller, "desk__whoami", arguments, limit)
+    def by_header(
+        self: Any, caller: Caller, _name: str, arguments: Mapping[str, Any], limit: int | None, run: str, sha256: str
+    ) -> None:
+        decide(self, caller, "desk__whoami", arguments, limit, run, sha256)
 
     monkeypatch.setattr(tool_calls.ToolCalls, "decide", by_header)
     assert use(gateway, "desk__secret", **{"Mcp-Name": "desk__whoami"})["result"]["content"][0]["text"] == "the secret"
@@ -199,6 +212,9 @@ WRONG = {
     "negative tokens": (Reply(tokens_in=-10, tokens_out=-10), 200, "unmetered"),
     "tokens that are no number": (Reply(tokens_in=float("nan")), 200, "unmetered"),
     "endless tokens": (Reply(tokens_out=float("inf")), 200, "unmetered"),
+    "more than it was asked for": (Reply(tokens_out=900_000_000), 200, "unmetered"),
+    "more than was sent": (Reply(tokens_in=900_000_000), 200, "unmetered"),
+    "an answer that took nothing": (Reply(tokens_in=11, tokens_out=0), 200, "unmetered"),
     "HTML with 200": (Reply(raw="<html>It works!</html>"), 502, "malformed"),
     "nothing for too long": (Reply(seconds=30), 504, "timeout"),
 }
@@ -228,9 +244,70 @@ def test_planted_hole_a_gateway_that_believes_its_provider_books_nothing(
         return Tokens(given, output)
 
     monkeypatch.setattr(openai_provider, "credible_tokens", believed)
+    monkeypatch.setattr(crossing, "fault", nothing)
     provider.default = Reply(tokens_in=0, tokens_out=0)
     assert ask(gateway).status_code == 200
     assert settled(gateway) == 0 < held(gateway)
+
+
+LIES = {
+    "too much": (Reply(tokens_in=11, tokens_out=900_000_000), "900000000 tokens out, where 100 were allowed"),
+    "too little": (
+        Reply("word " * 400, tokens_in=1, tokens_out=1),
+        "1 tokens out, where the answer has 63 at the least",
+    ),
+    "too little for what was sent": (Reply(tokens_in=1), "1 tokens in, where the request has 250 at the least"),
+}
+
+
+@pytest.mark.rows("F45", "F57", "F103")
+@pytest.mark.parametrize("lie", LIES)
+def test_one_lie_about_tokens_costs_what_was_held_and_is_told_once_whoever_else_goes_on(
+    gateway: Office, provider: Provider, lie: str
+) -> None:
+    reply, why = LIES[lie]
+    long = "long " * 1_600 if lie.endswith("sent") else "Hello"
+    body = HELLO | {"max_tokens": 100, "messages": [{"role": "user", "content": long}]}
+    provider.script.append(reply)
+    answer = ask(gateway, body)
+    assert answer.status_code == 200 and answer.json()["usage"] is None, "a lie is not handed on"
+    assert settled(gateway) == held(gateway) > 0
+    [row] = gateway.ledger("model.result")
+    assert row[3] == "unmetered" and row[4]["not_counted"]["why"] == f"it counts {why}"
+    assert row[4]["not_counted"]["tokens_out"] == reply.tokens_out and row[4]["tokens_out"] == 0
+    provider.script.append(reply)
+    assert ask(gateway, body).status_code == 200, "the budget is not gone"
+    provider.default = Reply(tokens_in=300, tokens_out=7)
+    assert ask(gateway, body, **gateway.headers("devops/developer")).json()["usage"]["total_tokens"] == 307
+    noticed = gateway.gateway.door.till.noticed
+    [cause] = noticed.causes(gateway.world.now)
+    assert cause.key == "counts:openai/gpt-5-mini" and why in cause.text
+    assert noticed.causes(gateway.world.now + timedelta(hours=1)) == []
+
+
+def test_planted_hole_a_lie_that_is_believed_shuts_the_company_or_costs_nothing(
+    gateway: Office, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crossing, "fault", nothing)
+    provider.script.append(Reply("word " * 1_600, tokens_in=1, tokens_out=0))
+    assert ask(gateway).status_code == 200 and settled(gateway) == 1
+    provider.script.append(Reply(tokens_out=900_000_000))
+    assert ask(gateway).status_code == 200
+    assert ask(gateway).status_code == 402 and settled(gateway) > 1_000_000_000
+
+
+@pytest.mark.rows("F44")
+def test_what_a_model_thinks_is_paid_also_where_only_the_total_counts_it(gateway: Office, provider: Provider) -> None:
+    provider.default = Reply(tokens_in=20, tokens_out=10, thought=30)
+    assert ask(gateway).json()["usage"]["completion_tokens"] == 40
+    assert gateway.ledger("model.result")[-1][4]["tokens_out"] == 40
+
+
+@pytest.mark.rows("F44")
+def test_a_server_that_costs_nothing_may_leave_out_what_it_had_cached() -> None:
+    bounds = credible.Bounds(1_000, 100, 0)
+    assert credible.fault(Tokens(1, 0), bounds, 0) is None
+    assert credible.fault(Tokens(1_001, 0), bounds, 0) is not None
 
 
 # ---------------------------------------------------------------- tool servers

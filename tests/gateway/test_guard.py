@@ -129,12 +129,12 @@ def test_a_body_over_the_limit_is_refused_by_its_length_and_by_counting() -> Non
     app, port = App(), free_port()
     guard = Guard(app.app, {f"127.0.0.1:{port}"}, body_bytes={"/forge/git": 5_000_000})
     with serving(guard, port) as url, httpx.Client() as http:
-        declared = http.post(f"{url}/v1/x", content=b"x" * (DEFAULT_BODY_BYTES + 1))
+        declared = http.post(f"{url}/x", content=b"x" * (DEFAULT_BODY_BYTES + 1))
         assert (declared.status_code, app.requests) == (413, 0)
-        chunked = http.post(f"{url}/v1/x", content=(b"x" * 100_000 for _ in range(21)))
+        chunked = http.post(f"{url}/x", content=(b"x" * 100_000 for _ in range(21)))
         assert chunked.status_code == 413
         assert "larger than 2000000 bytes" in chunked.text
-        assert http.post(f"{url}/v1/x", content=b"x" * DEFAULT_BODY_BYTES).json() == {"bytes": DEFAULT_BODY_BYTES}
+        assert http.post(f"{url}/x", content=b"x" * DEFAULT_BODY_BYTES).json() == {"bytes": DEFAULT_BODY_BYTES}
         assert http.post(f"{url}/forge/git/push", content=b"x" * 4_000_000).status_code == 200
 
 

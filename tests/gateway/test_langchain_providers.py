@@ -115,7 +115,7 @@ def street(tmp_path: Path) -> Generator[Street]:
 
 @pytest.mark.rows("F04", "F43", "F44")
 def test_a_langchain_provider_answers_is_bounded_and_is_paid_for(street: Street) -> None:
-    street.mistral.default = Reply(tokens_in=1_000, tokens_out=100)
+    street.mistral.default = Reply(tokens_in=1_000, tokens_out=50)
     found = street.post(max_tokens=50, temperature=0.5, stop="END", seed=7)
     assert found.json()["choices"][0]["message"]["content"] == "Hello from the provider."
     assert found.headers["x-elf-chain"] == f"{NAME};ok"
@@ -127,7 +127,7 @@ def test_a_langchain_provider_answers_is_bounded_and_is_paid_for(street: Street)
         ["END"],
     )
     assert street.mistral.headers[0]["authorization"] == "Bearer k-mistral"
-    assert street.rows() == [(NAME, "ok", 1_000, 100, 1_300)]
+    assert street.rows() == [(NAME, "ok", 1_000, 50, 1_150)]
     assert street.office.ledger("model.call")[0][4]["price"] == "price from policies/models.yaml"
 
 
@@ -243,7 +243,7 @@ def test_a_stream_that_breaks_is_reported_as_broken_and_never_glued(street: Stre
 
 def test_a_request_that_it_does_not_accept_is_nobody_else_s(street: Street) -> None:
     street.mistral.default = Reply(status=422)
-    assert street.post().status_code == 502 and street.desk.journal == []
+    assert street.post().status_code == 400 and street.desk.journal == []
 
 
 async def test_one_that_is_not_there_costs_nothing() -> None:

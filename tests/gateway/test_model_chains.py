@@ -139,7 +139,7 @@ def test_when_every_link_fails_each_was_asked_once_and_all_reasons_are_said(stre
 
 def test_a_request_that_a_provider_does_not_accept_is_nobody_else_s(street: Street) -> None:
     street.local.default = Reply(status=400)
-    assert street.post().status_code == 502
+    assert street.post().status_code == 400
     assert street.asked() == [1, 0, 0]
 
 
@@ -299,8 +299,8 @@ def test_economy_mode_uses_the_cheapest_model_always_for_everybody_or_one_team(s
 def test_a_run_has_a_budget_of_its_own(street: Street) -> None:
     street.office.world.budgets = budget(run_usd=2_500)
     street.office.world.models_law = ModelsLaw(chains={"standard": ("openai",)}, economy=Economy(chain=None))
-    street.openai.default = Reply(tokens_in=1_000, tokens_out=1_000)
-    ask = ASK | {"max_tokens": 100}
+    street.openai.default = Reply(tokens_in=1_000, tokens_out=900)
+    ask = ASK | {"max_tokens": 900}
     assert street.post(ask, run="task-1").status_code == 200
     refused = street.post(ask, run="task-1")
     assert refused.status_code == 402 and "one run of team:marketing-team" in refused.json()["error"]["message"]
@@ -418,8 +418,8 @@ def test_embeddings_of_a_provider_are_paid_and_never_come_from_another_model(str
     street.office.world.models_law = ModelsLaw(embeddings="openai/text-embedding-3-small")
     street.openai.default = Reply(tokens_in=1_000)
     with openai.OpenAI(base_url=f"{street.office.url}/v1", api_key=street.office.token()) as sdk:
-        found = sdk.embeddings.create(model="default", input=["a", "b"])
-        tokens = sdk.embeddings.create(model="default", input=[[1, 2], [3]])
+        found = sdk.embeddings.create(model="default", input=["a" * 1_000, "b"])
+        tokens = sdk.embeddings.create(model="default", input=[[1] * 1_000, [3]])
         street.openai.default = Reply(status=503)
         with pytest.raises(openai.APIStatusError) as failure:
             sdk.embeddings.create(model="default", input="a")

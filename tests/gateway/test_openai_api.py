@@ -169,8 +169,14 @@ BAD_BODIES: dict[str, Any] = {
     "no messages": {"model": "default"},
     "empty messages": ASK | {"messages": []},
     "an unknown role": ASK | {"messages": [{"role": "root", "content": "x"}]},
-    "an unknown field": ASK | {"logit_bias": {"1": 100}},
-    "two answers": ASK | {"n": 2},
+    "an unknown field": ASK | {"web_search_options": {}},
+    "two answers of who gives one": ASK | {"n": 2},
+    "too many answers": ASK | {"n": 9},
+    "the words' odds of who has none": ASK | {"logprobs": True},
+    "a nudge for words that is too strong": ASK | {"logit_bias": {"1": 200}},
+    "a tier of another price": ASK | {"service_tier": "priority"},
+    "to keep what was said": ASK | {"store": True},
+    "functions": ASK | {"functions": [{"name": "a"}]},
     "negative max_tokens": ASK | {"max_tokens": -1},
     "endless max_tokens": ASK | {"max_tokens": 10**12},
     "a tool named badly": ASK | {"tools": [{"type": "function", "function": {"name": "a b"}}]},
@@ -226,9 +232,17 @@ def test_what_others_hold_counts_for_the_company(gateway: Office) -> None:
     )
 
 
+def test_the_rehearsal_keeps_to_no_longest_answer_and_is_no_liar_for_it(gateway: Office) -> None:
+    assert post(gateway, ASK | {"max_tokens": 1}).json()["usage"]["completion_tokens"] == 5
+    assert gateway.gateway.door.till.noticed.causes(gateway.world.now) == []
+
+
 def test_fifty_calls_at_once_are_all_answered_and_chained(gateway: Office) -> None:
     headers = gateway.headers()
     with ThreadPoolExecutor(16) as pool:
-        answers = [job.result().status_code for job in [pool.submit(post, gateway, None, headers) for _ in range(50)]]
+        answers = [
+            job.result().status_code
+            for job in [pool.submit(post, gateway, ASK | {"seed": n}, headers) for n in range(50)]
+        ]
     assert answers == [200] * 50
     assert len(gateway.ledger()) == 100

@@ -15,9 +15,10 @@ import pytest
 from mcp_servers.gateway import app
 from mcp_servers.gateway.circuits import Circuits
 from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.noticed import Noticed
 from mcp_servers.gateway.rates import Rates
-from mcp_servers.gateway.recalled import recall
-from mcp_servers.gateway.run_loops import RunLoops
+from mcp_servers.gateway.recalled import Memory, recall
+from mcp_servers.gateway.run_loops import RunLoops, Step
 from memory import ledger
 from memory.session import Database
 from policies.models import Circuit, LoopLimits, ModelsLaw
@@ -122,8 +123,9 @@ def test_recalling_reads_a_bounded_part_of_a_long_ledger(database: Database, mon
             ledger.append(session, ledger.Entry("a-team/b", "tool.call", "desk__whoami", "allowed", START))
     rates, loops, began = Rates(), RunLoops(), time.process_time()
     with database.read() as session:
-        recall(session, rates, loops, Circuits(), Circuit(), START + timedelta(seconds=30))
+        recall(session, Memory(rates, loops, Circuits(), Noticed()), Circuit(), START + timedelta(seconds=30))
     assert time.process_time() - began < 0.5
     assert rates.opens_at("a-team/b", "desk__whoami", 25) == START + timedelta(seconds=60)
     assert rates.opens_at("a-team/b", "desk__whoami", 26) is None
-    loops.check("a-team", "task-1", "another", LoopLimits(calls_in_a_run_at_most=26))
+    another = Step("a-team", "b", "task-1", "model", "another", "new")
+    loops.check(another, LoopLimits(calls_in_a_run_at_most=26), START)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mcp_servers.gateway.noticed import Noticed
 from mcp_servers.monitor.alerts import Alerts
 from mcp_servers.monitor.metrics import Metrics
 from mcp_servers.monitor.monitor import Law, Monitor, World
@@ -163,3 +164,16 @@ async def test_the_metrics_show_the_round(company: Company) -> None:
     page = monitor.metrics.page().decode()
     for line in ('elf_resource_level{resource="cpu"} -1.0', 'elf_teams{state="active"} 2.0', "elf_ledger_holds 1.0"):
         assert line in page
+
+
+@pytest.mark.rows("F57", "L4")
+async def test_what_passed_the_gateway_and_should_be_heard_of_is_told_once_and_told_over(company: Company) -> None:
+    noticed, monitor = Noticed(), company.monitor()
+    monitor.world = replace(monitor.world, noticed=lambda: noticed.causes(company.now))
+    for _ in range(3):
+        noticed.false_counts("openai/gpt-5-mini", "it counts 900000000 tokens out, where 100 were allowed", company.now)
+        await company.rounds(monitor)
+    report = monitor.report()
+    assert [one["cause"] for one in report["alerts"]] == ["counts:openai/gpt-5-mini"]
+    [said] = company.said
+    assert "900000000 tokens out" in said.body and "./elf costs" in said.body

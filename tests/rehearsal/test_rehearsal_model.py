@@ -63,6 +63,21 @@ def test_a_request_that_lacks_everything_is_answered_too(request_: dict[str, Any
     assert answer(request_)["message"]["content"]
 
 
+def test_who_comes_with_a_client_of_his_own_reads_in_the_text_that_it_is_a_rehearsal() -> None:
+    said = answer({"messages": [{"role": "user", "content": "Say hello"}], "purpose": "unspecified"})["message"][
+        "content"
+    ]
+    assert said.startswith("[rehearsal, no real model] ") and said.count("rehearsal") == 1
+    tools = [{"type": "function", "function": {"name": "f", "description": "Rings a bell."}}]
+    text = ask("unspecified", "Say hello", tools=tools)["message"]["content"]
+    assert text is None or text.count("[rehearsal") == 1
+    assert "rehearsal" not in ask("member-work", crew_task(HEADLINE))["message"]["content"], (
+        "labelled where it is shown"
+    )
+    formed = ask("unspecified", "We need a team for sales", response_format=schema_of(Understanding))
+    assert Understanding.model_validate_json(formed["message"]["content"])
+
+
 def test_a_member_writes_what_was_asked_from_the_requests_own_words_and_says_so() -> None:
     said = ask("member-work", crew_task(HEADLINE))["message"]["content"]
     assert said.count("our new office") >= 2

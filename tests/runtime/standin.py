@@ -29,6 +29,10 @@ from mcp.server.fastmcp import FastMCP
 Mind = Callable[["Call"], "str | dict[str, Any]"]
 
 
+class Refusal(Exception):
+    """A mind that raises it has the gateway refuse the call: status, code, sentence."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One model call: who made it for what, and what the model saw."""
@@ -109,7 +113,7 @@ def create_app(standin: StandIn) -> FastAPI:
         return {"id": name, "object": "model"}
 
     @app.post("/v1/chat/completions")
-    async def chat(request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+    async def chat(request: Request) -> Any:  # pyright: ignore[reportUnusedFunction]
         headers = request.headers
         call = Call(
             headers["authorization"].removeprefix("Bearer token-"),
@@ -118,7 +122,11 @@ def create_app(standin: StandIn) -> FastAPI:
             await request.json(),
         )
         standin.calls.append(call)
-        said = standin.mind(call)
+        try:
+            said = standin.mind(call)
+        except Refusal as refusal:
+            status, code, sentence = refusal.args
+            return JSONResponse({"error": {"message": sentence, "type": "x", "code": code, "param": None}}, status)
         message: dict[str, Any] = {"role": "assistant", "content": said}
         if isinstance(said, dict):
             wanted = {"id": f"call-{len(standin.calls)}", "type": "function", "function": said}

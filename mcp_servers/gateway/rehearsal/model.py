@@ -18,6 +18,10 @@ from mcp_servers.gateway.rehearsal.words import listed
 
 #: Roughly what a token is in English; providers count their own way.
 _CHARACTERS_PER_TOKEN = 4
+#: Before words that a person may take for a model's.
+LABEL = "[rehearsal, no real model] "
+#: What the company asks for its own work, and labels where it shows what came of it: a label in every part would be read as text.
+_OUR_WORK = frozenset(("member-work", "manager-work", "manager-answer", "skeptic-review", "ceo-chat"))
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,8 +49,12 @@ def _message(prompt: Prompt, spent: int) -> dict[str, Any]:
         if isinstance(turn, conversation.Call):
             return _calls(turn, spent)
         if turn:
-            return _says(turn)
-    return _says(prose(prompt))
+            return _says(_labelled(turn, prompt))
+    return _says(_labelled(prose(prompt), prompt))
+
+
+def _labelled(text: str, prompt: Prompt) -> str:
+    return text if prompt.purpose in _OUR_WORK else LABEL + text
 
 
 def prose(prompt: Prompt) -> str:
