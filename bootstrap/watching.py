@@ -85,7 +85,7 @@ def create_monitor(
         return await to_thread.run_sync(look)
 
     async def servers(_watch: Watch) -> Found:
-        found = await gateway.upstreams.survey()
+        found = await gateway.upstreams.survey(patient=True)
         return probes.mcp_servers(len(found), {name: one.problem for name, one in found.items() if one.problem})
 
     def states() -> Mapping[str, tuple[str, str | None]]:

@@ -14,7 +14,7 @@ from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.discovery import MOST_SERVICES, Found, Listing
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.upstreams import Served
+from mcp_servers.gateway.served import Served
 
 
 def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
@@ -40,7 +40,7 @@ def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now:
 async def described(gateway: Gateway, directory: Directory) -> dict[str, Any]:
     """`{servers: [...], cluster: [...]}`: looks everywhere again, asks every server, hides nothing that was found."""
     await directory.refresh()
-    served = await gateway.upstreams.survey()
+    served = await gateway.upstreams.survey(patient=True)
     shown = [_served(name, one, directory) for name, one in sorted(served.items())]
     files = {one.terms.where for one in served.values()}
     placing = [directory.placed_by(name) for name in served]

@@ -145,8 +145,8 @@ def initialize(call: Call) -> dict[str, Any]:
 
 
 async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[str, Any]:
-    """What the caller may call. Servers that did not answer are named in `_meta`."""
-    tools, missing = await upstreams.list_tools()
+    """What the caller may call. Servers that did not answer are named in `_meta`, to those who may call something there."""
+    tools, missing = await upstreams.list_tools(lambda server: door.grants.use_of(caller, server).tools)
     allowed = [tool for tool in tools if door.grants.may_call(caller, tool.name)]
     listed = wire(ListToolsResult(tools=allowed))
     return listed | {"_meta": {"elf/unavailable": missing}} if missing else listed

@@ -24,7 +24,7 @@ from mcp_servers.gateway.pass_through_calls import PassThrough
 from mcp_servers.gateway.pass_through_messages import request_id
 from mcp_servers.gateway.pass_through_sessions import Session, SessionUnknown
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.upstreams import Served
+from mcp_servers.gateway.served import Served
 from mcp_servers.server_spec import WORD
 
 _WORD = re.compile(WORD)

@@ -40,8 +40,9 @@ from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rpc_server import greeting
+from mcp_servers.gateway.served import Served
 from mcp_servers.gateway.tool_calls import ToolCalls, subject_of
-from mcp_servers.gateway.upstreams import Served, Upstreams
+from mcp_servers.gateway.upstreams import Upstreams
 from mcp_servers.monitor.observer import ToolCall
 
 
