@@ -51,6 +51,7 @@ class StdioServer(RpcServer):
         self._ids = itertools.count(1)
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
+        self._killed: list[asyncio.subprocess.Process] = []
         self._starting = False
         self._listening: set[asyncio.Task[None]] = set()
 
@@ -69,9 +70,8 @@ class StdioServer(RpcServer):
         return "is at work on another call" if self._turn.locked() else None
 
     async def close(self) -> None:
-        process = self._process
         self._kill()
-        if process is not None:
+        for process in self._killed:
             await process.wait()
         if listening := set(self._listening):
             _, unfinished = await asyncio.wait(listening, timeout=_LAST_WORDS_SECONDS)
@@ -167,5 +167,7 @@ class StdioServer(RpcServer):
         """The program and all it started: they are one session."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
+            # Whoever closes the server waits for their ends.
+            self._killed = [*(one for one in self._killed if one.returncode is None), process]
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
