@@ -54,11 +54,16 @@ class Circuits:
         return min(left, default=None)
 
     def alone(self, now: datetime) -> dict[str, tuple[int, datetime]]:
-        """Links that are left alone, or are being tried: how often each failed in a row, and when it opened or may be tried."""
+        """Links that are left alone, or are being tried: how often each failed in a row, and until when others wait.
+
+        One whose time is over is left alone no more: the next call tries it, whether or not anybody has called since.
+        """
         return {
-            link.name: (breaker.state.failures, breaker.opens_at or now)
+            link.name: (breaker.state.failures, opens_at)
             for link, breaker in list(self._breakers.items())
             if breaker.state.circuit is not Circuit.CLOSED
+            and (opens_at := breaker.opens_at) is not None
+            and opens_at > now
         }
 
     def ended(self, link: Link, law: CircuitLaw, outcome: str, now: datetime) -> None:

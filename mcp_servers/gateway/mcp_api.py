@@ -25,10 +25,11 @@ from starlette.responses import Response
 
 from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.call_headers import RUN, WAIT
-from mcp_servers.gateway.door import Door
+from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.fast_lane import Endpoint
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
+from mcp_servers.gateway.pass_through_messages import method_name
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.tool_calls import ToolCalls
 from mcp_servers.gateway.upstreams import Upstreams
@@ -45,9 +46,14 @@ def mcp_endpoint(door: Door, upstreams: Upstreams, calls: ToolCalls) -> Endpoint
         try:
             return await _answer(door, upstreams, calls, request)
         except Refused as refused:
-            return jsonrpc.unauthenticated(refused)
+            return jsonrpc.unauthenticated(refused) if refused.code == "unauthenticated" else unwritten(refused)
 
     return answer
+
+
+def unwritten(refused: Refused) -> Response:
+    """The answer where even a refusal cannot be written down."""
+    return jsonrpc.refusal(None, refused, 503)
 
 
 def wrong_headers(request: Request) -> tuple[int, str] | None:
@@ -74,23 +80,47 @@ async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: R
     authorization = request.headers.get("authorization")
     if door.claimed(authorization) is None:
         await door.identify(authorization)
-    asked = _read(request, await request.body())
+    body = await request.body()
+    asked = _read(request, body)
     if isinstance(asked, tuple):
         return await _call_tool(calls, authorization, *asked, said(request))
     caller = await door.identify(authorization)
     if isinstance(asked, Response):
         return asked
-    return await _answer_other(door, upstreams, caller, asked)
+    try:
+        if isinstance(asked, Call):
+            return await _answer_other(door, upstreams, caller, asked)
+        raise asked
+    except Wrong as wrong:
+        await note_wrong(door, caller, wrong, body)
+        return jsonrpc.error(wrong.call_id, wrong.code, wrong.message, wrong.status)
 
 
-def _read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response:
-    """A tool call with its parameters, another call, or what is wrong with the request."""
+class Wrong(RpcError):
+    """A request that is none by the protocol, and the status it is answered with. `asks`: its method, if it has one."""
+
+    def __init__(self, error: RpcError, status: int = 200, asks: str = "") -> None:
+        super().__init__(error.code, error.message, error.call_id)
+        self.status, self.asks = status, asks
+
+
+async def note_wrong(door: Door, caller: Caller, wrong: Wrong, body: bytes, server: str = "") -> None:
+    """A row for a request that was refused because nobody could make sense of it. Raises `Refused` if that cannot be written."""
+    asks = method_name(wrong.asks) if wrong.asks else "request"
+    action = "tool.call" if asks == "tools/call" else "mcp.request"
+    detail = {"why": wrong.message, "body_sha256": sha256(body)}
+    await door.record(caller, action, f"{server}:{asks}" if server else asks, "refused", detail)
+    door.till.observer.refused("tool", "bad_request")
+
+
+def _read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response | Wrong:
+    """A tool call with its parameters, another call, an answer, or what is wrong with the request."""
     if wrong := wrong_headers(request):
-        return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
+        return Wrong(RpcError(jsonrpc.INVALID_REQUEST, wrong[1]), wrong[0])
     try:
         call = jsonrpc.parse(body)
     except RpcError as error:
-        return jsonrpc.error(error.call_id, error.code, error.message, 400)
+        return Wrong(error, 400)
     if call.notification:
         return Response(status_code=202)
     if call.method != "tools/call":
@@ -98,7 +128,7 @@ def _read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] |
     try:
         return call, CallToolRequestParams.model_validate(call.params)
     except ValidationError as error:
-        return _invalid(call, error)
+        return invalid(call, error)
 
 
 async def _call_tool(
@@ -123,14 +153,16 @@ async def _answer_other(door: Door, upstreams: Upstreams, caller: Caller, call: 
     except Refused as refused:
         return jsonrpc.refusal(call.id, refused)
     except ValidationError as error:
-        return _invalid(call, error)
-    return jsonrpc.error(call.id, jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.")
+        raise invalid(call, error) from error
+    unknown = RpcError(jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.", call.id)
+    raise Wrong(unknown, asks=call.method)
 
 
-def _invalid(call: Call, error: ValidationError) -> Response:
+def invalid(call: Call, error: ValidationError) -> Wrong:
+    """What is wrong with the parameters, without a word of them."""
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")
+    where = ".".join(str(part) for part in fault["loc"])[:80]
+    return Wrong(RpcError(jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}", call.id), asks=call.method)
 
 
 def initialize(call: Call) -> dict[str, Any]:
