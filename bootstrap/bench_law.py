@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bootstrap.seed import files_of
 from mcp_servers.checks.runs import FolderRuns
 from mcp_servers.checks.secret_scan import SecretScanner
 from mcp_servers.git import facts as reading
-from mcp_servers.git.changes import Change
+from mcp_servers.git.changes import Change, not_yet_open
 from mcp_servers.git.checking import BackgroundChecks
 from mcp_servers.git.factory import TeamFactory
 from mcp_servers.git.forge import seed
@@ -134,26 +134,8 @@ def _gate(checkout: Path) -> Generator[_Gate]:
         repository.update_ref(f"refs/heads/{_BRANCH}", head, None)
         # Nothing of such a change is run, so what would run it is never asked.
         checks = BackgroundChecks(database, FolderRuns(checkout), lambda: Chosen(None, "none"), lambda: _NOW)
-        yield _Gate(repository, database, _change(head), Inspector(repository, SecretScanner(dict), checks))
+        change = replace(not_yet_open(head, "main", "owner", _NOW, branch=_BRANCH, title="Many files"), number=1)
+        yield _Gate(repository, database, change, Inspector(repository, SecretScanner(dict), checks))
     finally:
         database.close()
         shutil.rmtree(folder)
-
-
-def _change(head: str) -> Change:
-    return Change(
-        number=1,
-        title="Many files",
-        body="",
-        branch=_BRANCH,
-        head=head,
-        base="main",
-        author="owner",
-        labels=(),
-        state="open",
-        draft=False,
-        created_at=_NOW,
-        merged_at=None,
-        merge_commit=None,
-        url="",
-    )

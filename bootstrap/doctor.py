@@ -39,7 +39,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         ("room", lambda: _room(home)),
         ("confinement", _confinement),
         ("sandbox", _sandbox),
-        ("policies", lambda: _policies(settings)),
+        ("policies", lambda: _policies(settings, home)),
         ("repository", lambda: _repository(home)),
         ("address", lambda: _address(settings, home)),
         ("models", lambda: _models(settings, home)),
@@ -107,11 +107,12 @@ def _sandbox() -> str:
     return f"proposed code is run in {chosen.said}"
 
 
-def _policies(settings: Settings) -> str:
-    found = check_policies(settings.checkout / "policies")
+def _policies(settings: Settings, home: Home) -> str:
+    found = check_policies(None, settings.checkout, home)
+    said = f"{found['lines'][1]} (read: {found['read']})"
     if not found["ok"]:
-        raise _Wrong(found["lines"][0])
-    return found["lines"][0]
+        raise _Wrong(said)
+    return said
 
 
 def _repository(home: Home) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
-import os
 import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -13,14 +11,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from bootstrap import terminal
 from bootstrap.client import CompanyError
 from bootstrap.home import Home
-from bootstrap.settings import read_settings
 from bootstrap.show import plain
 
 github_app = typer.Typer(no_args_is_help=True, help="The company's repository on GitHub.")
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 300)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 _STYLES = {"ok": "green", "note": "yellow", "wrong": "red"}
 _MARKS = {"ok": "✓ ", "note": "! ", "wrong": "✗ "}
 
@@ -32,26 +28,26 @@ def connect(
         list[str] | None, typer.Option(help="A login that may approve; again for more. Your own, if not given.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
-    as_json: Json = False,
+    as_json: terminal.Json = False,
 ) -> None:
     """Keep the company at GitHub: check the two identities, set the repository up, push the company."""
     from bootstrap.github_connect import Asked, connect
 
-    settings = read_settings(os.environ)
+    settings = terminal.settings()
     asked = Asked(settings, Home(settings.home), repo, tuple(person or ()), _ask, _now)
     found = connect(asked, dry_run=dry_run)
-    _print(found, as_json, _connected)
+    terminal.show(found, as_json, _connected)
     sys.exit(0 if found["ok"] else 1)
 
 
 @github_app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: terminal.Json = False) -> None:
     """Find what somebody changed on GitHub since, with the fix for each finding. Exits 1 where something is wrong."""
     from bootstrap.github_doctor import examine
 
-    settings = read_settings(os.environ)
+    settings = terminal.settings()
     found = examine(settings, Home(settings.home), _now)
-    _print(found, as_json, _examined)
+    terminal.show(found, as_json, _examined)
     sys.exit(0 if found["ok"] else 1)
 
 
@@ -66,14 +62,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _print(found: Any, as_json: bool, page: Any) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    else:
-        page(found)
-
-
-def _connected(found: dict[str, Any]) -> None:
+def _connected(out: Console, found: dict[str, Any]) -> None:
     out.print(plain(f"{found['repo']}: {found['proposer']} proposes, {found['gate']} judges and merges, "
                     f"{', '.join(found['people'])} approves"))  # fmt: skip
     for problem in found["problems"]:
@@ -87,7 +76,7 @@ def _connected(found: dict[str, Any]) -> None:
     out.print(said if found["actions"] or not found["done"] else f"Nothing was left to do. {said}")
 
 
-def _examined(found: dict[str, Any]) -> None:
+def _examined(out: Console, found: dict[str, Any]) -> None:
     for one in found["findings"]:
         out.print(
             Text(_MARKS[one["level"]], style=_STYLES[one["level"]]), plain(f"{one['what']}: {one['text']}"), sep=""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from mcp_servers.sandbox.stage import remove_tree
+
 KEYS = ("gateway", "operator", "metrics", "forge-elf-devops", "forge-elf-gate", "forge-owner")
 NEEDED_BYTES = 200_000_000
 _CLAIM_TRIES = 10
@@ -35,12 +37,17 @@ class Home:
     def log(self) -> Path:
         return self.path / "log" / "kernel.log"
 
+    @property
+    def scratch(self) -> Path:
+        """What the kernel makes for the moment: empty whenever no kernel runs, or from the next start on."""
+        return self.path / "tmp"
+
     def prepare(self) -> None:
         """Makes what is missing; leaves what is there. Raises `HomeUnusable`."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.path.chmod(0o700)
-            for name in ("keys", "log", "run", "teams", "deploy"):
+            for name in ("keys", "log", "run", "teams", "deploy", "tmp"):
                 (self.path / name).mkdir(exist_ok=True)
             for name in KEYS:
                 self._make_key(name)
@@ -98,9 +105,11 @@ class Home:
         raise HomeUnusable(f"a company already runs in {self.path}; './elf down' ends it")
 
     def _forget_the_last_kernel(self) -> None:
-        """Removes what a killed one left: a process id that may be anybody's by now, and tokens of deployments that have ended."""
+        """Removes what a killed one left: a process id that may be anybody's by now, tokens of deployments that have ended, scratch."""
         for left in (self.path / "run").glob("*.json"):
             left.unlink(missing_ok=True)
+        for left in self.scratch.iterdir():
+            remove_tree(left)
 
     @property
     def is_claimed(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bootstrap.client import CompanyError
 from mcp_servers.git import facts as reading
-from mcp_servers.git.changes import Change
+from mcp_servers.git.changes import not_yet_open
 from mcp_servers.git.factory import TeamFactory
 from mcp_servers.git.objects import NoMergeBase, UnknownRevision
 from mcp_servers.git.repository import GitFailed, Repository
@@ -23,22 +23,7 @@ def judge_commits(clone: Path, base: str, head: str, author: str, now: datetime)
     repository = Repository(clone)
     try:
         law_base = reading.read_base(repository, base)
-        change = Change(
-            number=0,
-            title="",
-            body="",
-            branch="",
-            head=repository.resolve(head),
-            base=base,
-            author=author,
-            labels=(),
-            state="open",
-            draft=False,
-            created_at=now,
-            merged_at=None,
-            merge_commit=None,
-            url="",
-        )
+        change = not_yet_open(repository.resolve(head), base, author, now)
         contents = reading.read_contents(repository, law_base.commit, change.head)
         factory = TeamFactory(lambda _model: None)
         facts = reading.build(repository, factory, change, law_base, contents, [], reading.Remembered(), now)

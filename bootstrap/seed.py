@@ -19,7 +19,7 @@ def files_of(checkout: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """The checkout's files and their modes (100644 or 100755), as they stand in the work tree."""
     contents: dict[str, bytes] = {}
     modes: dict[str, str] = {}
-    for path in _tracked(checkout) if (checkout / ".git").exists() else _found(checkout):
+    for path in files_in(checkout):
         file = checkout / path
         if file.is_symlink():
             raise BadCheckout(f"{path} is a symbolic link; the company's repository takes plain files only: replace it")
@@ -28,10 +28,20 @@ def files_of(checkout: Path) -> tuple[dict[str, bytes], dict[str, str]]:
         if file.stat().st_size > _LARGEST:
             raise BadCheckout(f"{path} is larger than {_LARGEST // 1_000_000} MB; move it out of the checkout")
         contents[path] = file.read_bytes()
-        modes[path] = "100755" if os.access(file, os.X_OK) else "100644"
+        modes[path] = mode_of(file)
     if "policies/changes.yaml" not in contents:
         raise BadCheckout(f"{checkout} holds no policies; run ./elf from a complete checkout")
     return contents, modes
+
+
+def files_in(checkout: Path) -> list[str]:
+    """The paths of what belongs to the checkout: what Git tracks, or where it is no Git repository, what lies there."""
+    return _tracked(checkout) if (checkout / ".git").exists() else _found(checkout)
+
+
+def mode_of(file: Path) -> str:
+    """The mode that Git gives it."""
+    return "100755" if os.access(file, os.X_OK) else "100644"
 
 
 def _tracked(checkout: Path) -> list[str]:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -77,6 +78,7 @@ def run(settings: Settings, progress: Progress) -> None:
     with progress.step("home"):
         home.prepare()
         claim = home.claim()
+        _keep_scratch_in(home)
     with claim, _listen(settings.port) as listener:
         database = Database(settings.database_url)
         with progress.step("database"):
@@ -90,6 +92,13 @@ def run(settings: Settings, progress: Progress) -> None:
         home.write_kernel({"pid": os.getpid(), "port": settings.port})
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(kernel, listener, progress))
+
+
+def _keep_scratch_in(home: Home) -> None:
+    """Temporary files of this process and of its programs lie in the home from now on: what a kill leaves, the next start finds there."""
+    os.environ["TMPDIR"] = str(home.scratch)
+    # Asked anew: an import may have asked before.
+    tempfile.tempdir = None
 
 
 def _seed(settings: Settings, home: Home, database: Database) -> None:

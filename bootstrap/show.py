@@ -249,6 +249,11 @@ def rendered(console: Console, found: dict[str, Any]) -> None:
     )
 
 
+def paths(console: Console, found: list[str]) -> None:
+    for path in found:
+        console.print(plain(path))
+
+
 def reports(console: Console, found: dict[str, Any]) -> None:
     for what in ("written", "removed"):
         for path in found[what]:

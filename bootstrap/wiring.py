@@ -25,6 +25,7 @@ from bootstrap.office.gateway_api import gateway_api
 from bootstrap.office.github_hook import Waker, github_hook
 from bootstrap.office.law_desk import LawDesk
 from bootstrap.office.office import Office
+from bootstrap.office.proposals import ProposalDesk
 from bootstrap.office.spending import Spending
 from bootstrap.office.welcome import WELCOME
 from bootstrap.places import HOOK_KEY, Connection, account_of, connection_of, mirror_path, repository_path
@@ -58,6 +59,7 @@ from mcp_servers.git.forge import GATE, PERSON, PROPOSER, create_forge, token_sh
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.github_webhook import LARGEST
+from mcp_servers.git.hand_proposer import HandProposer
 from mcp_servers.git.inspection import Inspector
 from mcp_servers.git.merge_desk import MergeDesk, Person
 from mcp_servers.git.mirror import Mirror, Mirrored
@@ -424,9 +426,26 @@ class _Assembly:
             health=self.monitor.report,
             spending=self.spending,
             law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
+            proposals=self.proposals,
             sandbox=lambda: self.checks.sandbox().said,
             approver=f"person:{next(iter(self.people))}",
         )
+
+    @cached_property
+    def proposals(self) -> ProposalDesk:
+        """On GitHub a person signs in as themselves: nothing is opened in their name from here."""
+        proposer = HandProposer(
+            self.places[2] if self.connection is None else None,
+            self.gate,
+            self.desk,
+            self.repository,
+            self.database,
+            self.factory,
+            self.now,
+            login=next(iter(self.people)),
+        )
+        site = f"{self.connection.site_url}/{self.connection.repo}" if self.connection else None
+        return ProposalDesk(proposer, self.desk, self.repository, self.database, site)
 
     def _nudge(self) -> None:
         """GitHub says that something happened: fetch, and let the desk look, before their time."""
@@ -459,7 +478,7 @@ class _Assembly:
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
         turned_away = TurnedAway(self.database, self.now)
-        limits = {"/forge/git/": _PUSH_LIMIT, "/github/": LARGEST}
+        limits = {"/forge/git/": _PUSH_LIMIT, "/api/proposals": _PUSH_LIMIT, "/github/": LARGEST}
         return Guard(self.gateway.before(app), hosts, limits, refused=turned_away)
 
 

@@ -9,7 +9,7 @@ from policies.access import Access
 from policies.case import Case
 from policies.facts import Kind, SpecFacts
 from policies.kinds import is_report
-from policies.verdict import Verdict, allow, deny, listed, pending, shown
+from policies.verdict import Verdict, allow, deny, listed, many, pending, shown
 
 MAX_AGE = timedelta(minutes=2)
 FILE_MODES = frozenset({"100644", "100755"})
@@ -60,7 +60,7 @@ def paths(case: Case) -> Verdict:
     folded = [file.path.casefold() for file in files if file.mode is not None]
     if len(set(folded)) < len(folded):
         return deny("paths", "two of its paths differ in upper and lower case only; rename one")
-    return allow("paths", f"{len(files)} plain files")
+    return allow("paths", many(len(files), "plain file"))
 
 
 def _is_plain(path: str) -> bool:
@@ -82,7 +82,7 @@ def sizes(case: Case) -> Verdict | None:
     total = sum(file.size for file in files)
     if limits.total_bytes is not None and total > limits.total_bytes:
         return deny("sizes", f"{total} bytes are more than the {limits.total_bytes} of agents_change.total_bytes")
-    return allow("sizes", f"{total} bytes in {len(files)} files")
+    return allow("sizes", f"{many(total, 'byte')} in {many(len(files), 'file')}")
 
 
 def spec(case: Case) -> Verdict | None:
@@ -168,7 +168,7 @@ def tools(case: Case) -> Verdict | None:
             f"not granted in policies/access.yaml, nor in the catalogue: {listed(refused)}; leave them out, or have them "
             "granted or admitted first",
         )
-    return allow("tools", f"{len(team.spec_after.tools)} tools asked for, all granted")
+    return allow("tools", f"{many(len(team.spec_after.tools), 'tool')} asked for, all granted")
 
 
 def _refused_tools(team: SpecFacts, access: Access, in_catalogue: frozenset[str]) -> list[str]:

@@ -12,5 +12,5 @@ def law_readable(case: Case) -> Verdict | None:
     if law is None:
         return None
     if law.problem is not None:
-        return deny("law_readable", f"{law.problem[:400]}; ./elf policy check says the same of your files")
+        return deny("law_readable", f"{law.problem[:400]}; ./elf policy check FOLDER says the same of your files")
     return allow("law_readable", "the new law can be read; it binds from the next change on, not this one")

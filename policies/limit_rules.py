@@ -9,7 +9,7 @@ from policies.case import Case
 from policies.facts import Kind, Slot
 from policies.law import Explicit, Rate
 from policies.money import dollars
-from policies.verdict import Outcome, Verdict, allow, combine, deny, needs_approval, pending, shown
+from policies.verdict import Outcome, Verdict, allow, combine, deny, many, needs_approval, pending, shown
 
 
 def new_teams(case: Case) -> Verdict | None:
@@ -46,7 +46,8 @@ def _room(name: str, kinds: tuple[Kind, ...], rate: Rate, case: Case) -> Verdict
     if case.facts.requester in rate.exempt:
         return allow(name, f"{case.facts.requester} is exempt")
     ahead = _ahead(kinds, rate, case)
-    what = ", ".join(kind.value.replace("_", " ") + "s" for kind in kinds)
+    ending = "s" if rate.at_most != 1 else ""
+    what = ", ".join(kind.value.replace("_", " ") + ending for kind in kinds)
     also = ", open proposals included" if rate.counts == "merged_and_open" else ""
     whose = f" of {shown(case.facts.requester)}" if rate.per == "requester" else ""
     count = f"{len(ahead)} of {rate.at_most} {what}{whose} in {rate.window}{also}"
@@ -101,10 +102,12 @@ def _apart(name: str, kinds: tuple[Kind, ...], rate: Rate, case: Case) -> Verdic
     merged = [slot.at for slot in _counted(kinds, rate, case) if slot.state == "consumed"]
     free_at = max(merged) + timedelta(seconds=rate.cooldown_seconds) if merged else case.now
     if free_at <= case.now:
-        return allow(name, f"none merged in the last {rate.cooldown_seconds} seconds")
+        return allow(name, f"none merged in the last {many(rate.cooldown_seconds, 'second')}")
     if reason := case.said(rate.lifted_by):
         return allow(name, f"lifted by {shown(reason, 200)}")
-    return pending(name, f"{rate.cooldown_seconds} seconds between two merges; merged by itself afterwards", free_at)
+    return pending(
+        name, f"{many(rate.cooldown_seconds, 'second')} between two merges; merged by itself afterwards", free_at
+    )
 
 
 def open_changes(case: Case) -> Verdict | None:
@@ -116,9 +119,9 @@ def open_changes(case: Case) -> Verdict | None:
     if case.facts.open_before >= limit:
         return pending(
             "open_changes",
-            f"{who} has {case.facts.open_before} older open changes, {limit} are allowed; decide on those",
+            f"{who} has {many(case.facts.open_before, 'older open change')} and may have {limit}; decide on those",
         )
-    return allow("open_changes", f"{case.facts.open_before} of {limit} other open changes by {who}")
+    return allow("open_changes", f"{case.facts.open_before} of {many(limit, 'other open change')} by {who}")
 
 
 def freeze(case: Case) -> Verdict | None:
@@ -141,7 +144,9 @@ def stale(case: Case) -> Verdict | None:
         return None
     ends = moved + timedelta(days=limit.after_days)
     if case.now < ends:
-        return allow("stale", f"last moved {moved:%Y-%m-%d}; closed after {limit.after_days} days without movement")
+        return allow(
+            "stale", f"last moved {moved:%Y-%m-%d}; closed after {many(limit.after_days, 'day')} without movement"
+        )
     return deny("stale", f"nothing moved in it since {moved:%Y-%m-%d %H:%M} UTC; it is closed. Propose it again")
 
 

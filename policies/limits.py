@@ -75,7 +75,11 @@ class Rate(Frozen):
     @property
     def window(self) -> str:
         """The window in words."""
-        return f"{self.in_hours} hours" if self.calendar is None else f"a calendar {self.calendar}"
+        return (
+            f"{self.in_hours} hour{'' if self.in_hours == 1 else 's'}"
+            if self.calendar is None
+            else f"a calendar {self.calendar}"
+        )
 
 
 class KindRate(Rate):

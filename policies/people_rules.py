@@ -11,7 +11,7 @@ from policies.facts import Kind
 from policies.kinds import LAW_FOLDER, Ground, is_report, zone_of
 from policies.law import From, Liftable
 from policies.patterns import matches
-from policies.verdict import Verdict, allow, deny, listed, needs_approval, shown
+from policies.verdict import Verdict, allow, deny, listed, many, needs_approval, shown
 
 
 def authority(case: Case) -> Verdict:
@@ -83,7 +83,7 @@ def approvals(case: Case) -> Verdict:
         f"; the author's own, by override until {own.until:%Y-%m-%d %H:%M} UTC: {shown(own.reason, 200)}" if own else ""
     )
     lane = f" ({demand.why})" if demand.why.startswith("auto_merge.") else ""
-    count = f"{len(names)} of {demand.approvals} approvals of {case.facts.head[:12]}{by}{lane}{lifted}"
+    count = f"{len(names)} of {many(demand.approvals, 'approval')} of {case.facts.head[:12]}{by}{lane}{lifted}"
     missing = [it for it in demand.groups if _of_group(case, it.group, names) < it.approvals]
     if len(names) >= demand.approvals and not missing:
         return allow("approvals", count)
@@ -104,17 +104,19 @@ def _what_is_missing(case: Case, demand: Demand, names: Sequence[str], missing: 
         _of_group(case, it.group, [*names, *able]) < it.approvals for it in missing
     ):
         return (
-            f"wants {wanted} approvals of {head} ({demand.why}) by people who neither opened it nor asked for it; {groups}"
+            f"wants {many(wanted, 'approval')} of {head} ({demand.why}) by people who neither opened it nor asked for it; {groups}"
             f"policies/changes.yaml lists too few of them; {_way_out(case)}"
         )
-    return f"{len(names)} of {wanted} approvals of {head}; {groups}{_ignored(case)}may approve: {', '.join(able)}"
+    return (
+        f"{len(names)} of {many(wanted, 'approval')} of {head}; {groups}{_ignored(case)}may approve: {', '.join(able)}"
+    )
 
 
 def _way_out(case: Case) -> str:
     """A company of one person has one way: that person's override."""
     law, people = case.law.overrides, case.law.changes.people
     if Liftable.OWN_APPROVAL in law.liftable and len(people) == 1 and law.names(people[0]) and case.by_person:
-        return f'{people[0]} may override that: ./elf override {case.facts.number} --why "..."'
+        return f'{people[0]} may override that: ./elf override {case.facts.number or "N"} --why "..."'
     return "a second person has to be added there"
 
 

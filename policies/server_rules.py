@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.case import Case
-from policies.verdict import Verdict, allow, deny, listed
+from policies.verdict import Verdict, allow, deny, listed, many
 
 
 def server_spec(case: Case) -> Verdict | None:
@@ -20,7 +20,8 @@ def server_spec(case: Case) -> Verdict | None:
     hosts = listed(server.hosts, 5) or "none"
     secrets = listed(server.secrets, 5) or "none"
     return allow(
-        "server_spec", f"{server.kind} server with {len(server.tools)} tools; hosts: {hosts}; secrets: {secrets}"
+        "server_spec",
+        f"{server.kind} server with {many(len(server.tools), 'tool')}; hosts: {hosts}; secrets: {secrets}",
     )
 
 

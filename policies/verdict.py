@@ -97,7 +97,7 @@ def combine(rule: str, children: Sequence[Verdict]) -> Verdict:
     known = [at for at in times if at is not None]
     retry_at = max(known) if outcome is Outcome.PENDING and len(known) == len(times) else None
     if outcome is Outcome.ALLOW:
-        reason = f"all {len(children)} rules allow it"
+        reason = f"all {many(len(children), 'rule')} allow it" if len(children) > 1 else "the one rule allows it"
     else:
         reason = "; ".join(f"{child.rule}: {child.reason}" for child in deciding)[:MAX_REASON]
     return Verdict(outcome=outcome, rule=rule, reason=reason, retry_at=retry_at, children=tuple(children))
@@ -107,6 +107,11 @@ def shown(text: str, limit: int = 80) -> str:
     """Text from outside, safe in a sentence: quoted, ASCII, cut."""
     plain = ascii(text)
     return plain if len(plain) <= limit else plain[: limit - 4] + "...'"
+
+
+def many(number: int, noun: str) -> str:
+    """So many of them: `1 approval`, `2 approvals`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def listed(items: Sequence[str], limit: int = 3) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from policies.case import Case
 from policies.facts import MICRO
-from policies.verdict import Verdict, allow, combine, deny, needs_approval
+from policies.verdict import Verdict, allow, combine, deny, many, needs_approval
 from policies.written import CannotTell, Written, holds
 
 
@@ -30,8 +30,10 @@ def _answer(name: str, rule: Written, case: Case, values: dict[str, Any]) -> Ver
         return deny(name, rule.reason)
     have = len(case.approvers) + (case.own_approval is not None)
     if have >= rule.approvals:
-        return allow(name, f"{rule.reason}; {have} of {rule.approvals} approvals")
-    return needs_approval(name, f"{rule.reason}; {have} of {rule.approvals} approvals of {case.facts.head[:12]}")
+        return allow(name, f"{rule.reason}; {have} of {many(rule.approvals, 'approval')}")
+    return needs_approval(
+        name, f"{rule.reason}; {have} of {many(rule.approvals, 'approval')} of {case.facts.head[:12]}"
+    )
 
 
 def values_of(case: Case) -> dict[str, Any]:

@@ -9,13 +9,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from bootstrap.office.office import Office, UnknownTeam
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.git.carried import Brought
 from mcp_servers.git.changes import ChangesError, UnknownChange
+from mcp_servers.git.hand_look import Asked
+from mcp_servers.git.objects import UnknownRevision
+from mcp_servers.git.proposer import Refusal
 from memory.session import Unwritable
 from policies.law import BadLaw
 from policies.simulated import Options
@@ -74,6 +78,27 @@ class Reject(_Body):
     why: Text
 
 
+class ProposedFile(_Body):
+    path: str = Field(max_length=250)
+    mode: Literal["100644", "100755"] = "100644"
+    #: Base64; None where the person removed the file.
+    data: Base64Bytes | None = None
+
+
+class Propose(_Body):
+    title: str = Field(max_length=1000)
+    why: str = Field(default="", max_length=100_000)
+    files: list[ProposedFile] = Field(default_factory=list[ProposedFile], max_length=2000)
+    retire: str = Field(default="", max_length=40)
+    whole: bool = False
+    change: int | None = Field(default=None, ge=1, lt=2**31)
+    dry_run: bool = False
+
+    def asked(self) -> Asked:
+        files = tuple(Brought(one.path, one.data, one.mode) for one in self.files)
+        return Asked(self.title, self.why, files, self.retire, self.whole, self.change)
+
+
 def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
     """The app to mount at /api. Errors are `{"error": sentence}`."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -116,6 +141,19 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
     @router.post("/changes/{number}/what-if")
     def what_if(number: Number, body: WhatIf) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.law_desk.what_if(number, body.options())
+
+    @router.post("/proposals")
+    def propose(body: Propose) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        asked = body.asked()
+        return office.proposals.look(asked) if body.dry_run else office.proposals.propose(asked)
+
+    @router.get("/main")
+    def main() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.proposals.listing()
+
+    @router.get("/main/file")
+    def main_file(name: Annotated[str, Query(max_length=250)]) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        return office.proposals.file(name)
 
     @router.post("/policy/simulate")
     def simulate(body: Simulate) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
@@ -184,6 +222,14 @@ def _answer_errors(app: FastAPI) -> None:
         if isinstance(error, UnknownChange):
             return answer(404, "there is no such change; ./elf changes --all lists them")
         return answer(409, str(error))
+
+    @app.exception_handler(Refusal)
+    def refusal(_request: Request, error: Refusal) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(409, "\n".join(error.reasons))
+
+    @app.exception_handler(UnknownRevision)
+    def unknown_file(_request: Request, error: UnknownRevision) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        return answer(404, f"{error}; ./elf main lists what main has")
 
     @app.exception_handler(BadLaw)
     def bad_law(_request: Request, error: BadLaw) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]

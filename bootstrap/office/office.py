@@ -16,6 +16,7 @@ from bootstrap.office.correspondence import correspondence
 from bootstrap.office.describe import Teams
 from bootstrap.office.figures import company_figures
 from bootstrap.office.law_desk import LawDesk, lasting
+from bootstrap.office.proposals import ProposalDesk
 from bootstrap.office.spending import Spending
 from mcp_servers.cluster.port import Cluster
 from mcp_servers.git.anchors import anchors
@@ -61,6 +62,7 @@ class Office:
     health: Callable[[], dict[str, Any]]
     spending: Spending
     law_desk: LawDesk
+    proposals: ProposalDesk
     #: Where proposed code is run, for people; or why nowhere.
     sandbox: Callable[[], str]
     #: In whose name the person at this machine approves and rejects.
@@ -175,22 +177,7 @@ class Office:
         return self._decided(number, result, {})
 
     def _decided(self, number: int, result: Merged | NotYet | Closed, words: dict[type, str]) -> dict[str, Any]:
-        change = describe(self.gate.get(number), self.database)
-        text = f"Change #{number}: {words.get(type(result), 'closed')}."
-        if isinstance(result, Merged):
-            text += f" Main is at {result.commit[:12]}; what runs follows it."
-        elif isinstance(result, NotYet) and result.verdict.retry_at is not None:
-            text += f" It is merged by itself after {result.verdict.retry_at:%H:%M:%S} UTC, if nothing changes."
-        elif isinstance(result, NotYet) and result.verdict.outcome is Outcome.DENY:
-            text += " The gate refuses it, and no approval helps: the lines marked deny say what has to be mended."
-        return {
-            "number": number,
-            "text": text,
-            "merged": isinstance(result, Merged),
-            "state": change["state"],
-            "commit": change["merge_commit"],
-            "verdict": result.verdict.to_dict() if isinstance(result, NotYet) else change["verdict"],
-        }
+        return decided(number, result, describe(self.gate.get(number), self.database), words)
 
     def _files(self, change: Change) -> list[dict[str, str]]:
         base = "main"
@@ -277,6 +264,35 @@ class Office:
                 for row in rows
             ]
         }
+
+
+def decided(
+    number: int, result: Merged | NotYet | Closed, change: dict[str, Any], words: dict[type, str]
+) -> dict[str, Any]:
+    """What came of a person's decision on the change, in words and for machines. `by_itself`: nothing but waiting is left to do."""
+    text = f"Change #{number}: {words.get(type(result), 'closed')}."
+    if isinstance(result, Merged):
+        text += f" Main is at {result.commit[:12]}; what runs follows it."
+    elif isinstance(result, NotYet) and result.verdict.retry_at is not None:
+        text += f" It is merged by itself after {result.verdict.retry_at:%H:%M:%S} UTC, if nothing changes."
+    elif _by_itself(result):
+        text += " It is merged by itself once what the lines marked pending wait for has come."
+    elif isinstance(result, NotYet) and result.verdict.outcome is Outcome.DENY:
+        text += " The gate refuses it, and no approval helps: the lines marked deny say what has to be mended."
+    return {
+        "number": number,
+        "text": text,
+        "merged": isinstance(result, Merged),
+        "by_itself": _by_itself(result),
+        "state": change["state"],
+        "commit": change["merge_commit"],
+        "verdict": result.verdict.to_dict() if isinstance(result, NotYet) else change["verdict"],
+    }
+
+
+def _by_itself(result: Merged | NotYet | Closed) -> bool:
+    """Whether it will be merged without anybody doing anything more, as things stand."""
+    return isinstance(result, NotYet) and result.verdict.outcome in {Outcome.ALLOW, Outcome.PENDING}
 
 
 def _effects(reply: Reply) -> list[dict[str, Any]]:

@@ -65,6 +65,28 @@ class Change:
     url: str
 
 
+def not_yet_open(
+    head: str, base: str, author: str, now: datetime, *, branch: str = "", title: str = "", body: str = ""
+) -> Change:
+    """A change as it would be, were it proposed now; its number is 0."""
+    return Change(
+        number=0,
+        title=title,
+        body=body,
+        branch=branch,
+        head=head,
+        base=base,
+        author=author,
+        labels=(),
+        state="open",
+        draft=False,
+        created_at=now,
+        merged_at=None,
+        merge_commit=None,
+        url="",
+    )
+
+
 @dataclass(frozen=True)
 class Review:
     """What somebody said of the commit `head`. A verdict on an older commit than the change's head counts for nothing."""

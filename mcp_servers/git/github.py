@@ -208,6 +208,18 @@ class GitHubChanges:
         except (NotMergeable, HeadMoved) as refusal:
             return self._merged_before(number, expected_head, refusal)
 
+    def withdraw(self, branch: str) -> None:
+        """Removes this identity's branch that no pull request came of; one that is not there, or serves one, is left as it is."""
+        with self._repository() as repository:
+            owner = self.account.repo.split("/")[0]
+            if next(iter(repository.get_pulls(state="all", head=f"{owner}:{branch}")), None) is not None:
+                return
+            try:
+                # Read first: only then does PyGithub know the address at which a ref is deleted.
+                repository.get_git_ref(f"heads/{branch}").complete().delete()
+            except UnknownObjectException:
+                return
+
     def close(self) -> None:
         """Close the connections that are idle."""
         while self._idle:

@@ -159,8 +159,13 @@ class MergeDesk:
             self._changes.comment(change.number, replaying.MARKER, replaying.page(found))
 
     def what_if(self, number: int, options: Options) -> Verdict:
-        """The verdict on the change as it would be under the options. Nothing is written, reserved or shown. `ChangesError`."""
+        """The verdict on the open change as it would be under the options. Nothing is written, reserved or shown. `ChangesError`."""
         change = self._changes.get(number)
+        if change.state != "open":
+            raise NotMergeable(
+                f"change {number} is {change.state}: nothing can become of it any more, whatever is supposed. "
+                f"./elf policy explain {number} has the verdict by which it ended"
+            )
         judgement = self._look_at(change)
         if judgement.facts is None or judgement.law is None:
             return judgement.verdict

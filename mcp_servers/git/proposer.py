@@ -18,6 +18,7 @@ from mcp_servers.git import facts as reading
 from mcp_servers.git import server_proposals
 from mcp_servers.git.changes import Change, Changes, HandsOff, NotAllowed, Refused
 from mcp_servers.git.factory import Factory
+from mcp_servers.git.handmade import living_folder
 from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposal_of import preview, proposal_of
 from mcp_servers.git.repository import Repository
@@ -29,7 +30,6 @@ from memory.changes import Intent
 from memory.session import Database
 from policies.evaluate import evaluate
 from policies.facts import Facts, Kind
-from policies.kinds import TEAM_ZONES
 from policies.law import Limits
 from policies.verdict import Outcome, Verdict
 from teams.spec import TeamSpec, printable
@@ -193,15 +193,13 @@ class Proposer:
 
     def _last_verified(self, team: str) -> tuple[str, str, remembered.Verified]:
         """(folder, its tree now, the verified tree to return to)."""
-        folder = team.replace("-", "_")
-        paths = [f"{zone}/{folder}" for zone in sorted(TEAM_ZONES) if folder.isidentifier()]
         base = self._repository.resolve(self._target)
-        found = [(path, tree) for path in paths if (tree := self._repository.tree(base, path))]
-        if not found:
+        path = living_folder(self._repository, base, team)
+        current = self._repository.tree(base, path) if path else None
+        if path is None or current is None:
             raise Refusal(
                 f"there is no team {team[:40]!r} in {self._target}; registry query_teams lists the living ones"
             )
-        path, current = found[0]
         with self._database.read() as session:
             verified = remembered.verified_trees(session, path)
         if not verified:

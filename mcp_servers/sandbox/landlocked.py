@@ -69,7 +69,8 @@ class Landlocked:
             environment={"LANG": "C.UTF-8", **job.environment, "HOME": work, "TMPDIR": work},
             limits=limits_of(job.limits, already=0 if stage.uid is not None else processes_of_this_user()),
             uid=stage.uid,
-            reach=stage.uid is not None and not all(map(reachable_by_others, readable)),
+            # The stage, too: a company's scratch lies in its home, which lets nobody but its owner through.
+            reach=stage.uid is not None and not all(map(reachable_by_others, [*readable, stage.tree])),
             filter=seccomp.program(platform.machine(), signals=self.abi >= _SIGNALS_STAY_INSIDE).hex(),
             confine={
                 "module": confine.__file__,

@@ -51,7 +51,7 @@ def staged(files: Mapping[str, bytes]) -> Generator[Stage]:
     except OSError as error:
         raise SandboxFailed(f"the sandbox's files could not be written: {error}") from error
     finally:
-        _remove(root)
+        remove_tree(root)
 
 
 def _write(tree: Path, path: str, data: bytes) -> None:
@@ -65,8 +65,8 @@ def _write(tree: Path, path: str, data: bytes) -> None:
         made.chmod(0o755 if made.is_dir() else 0o644)
 
 
-def _remove(root: Path) -> None:
-    """Folders may be closed, or nested deeper than Python walks."""
+def remove_tree(root: Path) -> None:
+    """Whatever a run made of it: folders may be closed, or nested deeper than Python walks."""
     for command in (["chmod", "-R", "u+rwX", str(root)], ["rm", "-rf", "--", str(root)]):
         subprocess.run(command, capture_output=True, check=False, timeout=60)
 

@@ -28,7 +28,7 @@ def elsewhere(tmp_path: Path) -> Path:
 def command(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], dict[str, str]]:
     """What the launcher would become, and with which environment; nothing is installed."""
     become = list[tuple[list[str], dict[str, str]]]()
-    monkeypatch.setattr(sys, "argv", ["elf", "policy", "check", "--folder", str(ROOT / "policies")])
+    monkeypatch.setattr(sys, "argv", ["elf", "policy", "check", str(ROOT / "policies")])
 
     def execve(_path: str, arguments: list[str], environment: dict[str, str]) -> None:
         become.append((arguments, environment))

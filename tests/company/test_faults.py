@@ -40,12 +40,17 @@ class Life:
 
     home: Home
     port: int
+    #: The system's folder for temporary files, as this company finds it.
+    temp: Path
 
     def elf(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "bootstrap.cli", *arguments],
             cwd=ROOT,
-            env=os.environ | CANARIES | {"ELF_HOME": str(self.home.path), "ELF_PORT": str(self.port)} | more,
+            env=os.environ
+            | CANARIES
+            | {"ELF_HOME": str(self.home.path), "ELF_PORT": str(self.port), "TMPDIR": str(self.temp)}
+            | more,
             capture_output=True,
             text=True,
             timeout=90,
@@ -88,7 +93,7 @@ def one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Generator[Life]:
-    company = Life(Home(tmp_path_factory.mktemp("life") / "home"), free_port())
+    company = Life(Home(tmp_path_factory.mktemp("life") / "home"), free_port(), tmp_path_factory.mktemp("temp"))
     yield company
     left = company.home.kernel()
     company.elf("down")
@@ -201,7 +206,10 @@ def test_a_kernel_killed_between_approval_and_merge_leaves_nobody_behind_and_mer
     assert approved.status_code == 200
     assert not gone({kernel, *company}), "somebody outlived the kernel"
     assert life.home.kernel() is None
+    left = half_made(life)
     life.up()
+    assert not left & set(life.home.scratch.iterdir())
+    assert list(life.temp.iterdir()) == []
     assert wait_for("three teams", lambda: now if (now := life.active()) and len(now) == 3 else None, 40)
     assert life.get(f"/changes/{number}")["state"] == "merged"
     assert merges(life) == 1
@@ -213,6 +221,15 @@ def test_a_kernel_killed_between_approval_and_merge_leaves_nobody_behind_and_mer
     ):
         assert life.count(query) == 1, query
     assert life.get("/audit/verify")["ok"]
+
+
+def half_made(life: Life) -> set[Path]:
+    """What the kill left of a check, a proposal or a tree; and of a program that shut its folder behind itself."""
+    shut = life.home.scratch / "elf-sandbox-of-the-dead" / "work"
+    shut.mkdir(parents=True)
+    (shut / "written").write_text("x")
+    shut.chmod(0)
+    return set(life.home.scratch.iterdir())
 
 
 def merges(life: Life) -> int:

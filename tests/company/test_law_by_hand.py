@@ -10,8 +10,9 @@ import pytest
 
 from bootstrap.client import CompanyError
 from bootstrap.demo.stage import Stage, wait_for
+from mcp_servers.factories.spec_files import dump_spec
 from mcp_servers.gateway.identity import Identity, operator_token_hash
-from tests.company.pushed import FILE, Hand, verdict_of
+from tests.company.pushed import FILE, Hand, a_spec, verdict_of
 from tests.company.test_office import elf, told
 
 WHY = "I am alone here, and want no more teams this week"
@@ -95,3 +96,45 @@ def test_other_policies_are_tried_on_the_past_before_anybody_proposes_them(stage
         )["decisions"]
         == 0
     )
+
+
+@pytest.mark.rows("L3", "F106", "F104")
+def test_a_person_proposes_a_limit_with_one_command_and_is_told_what_comes_next(stage: Stage, tmp_path: Path) -> None:
+    for name in ("changes.yaml", "limits.yaml"):
+        (tmp_path / "policies").mkdir(exist_ok=True)
+        (tmp_path / "policies" / name).write_text(elf(stage, "main", f"policies/{name}").stdout)
+    limits = tmp_path / "policies" / "limits.yaml"
+    limits.write_text(limits.read_text().replace("at_most: 0", "at_most: 4", 1))
+    asked = ("propose", str(tmp_path / "policies"), "--title", "Four new teams a day")
+    tried = told(stage, *asked, "--dry-run")
+    assert (tried["opened"], tried["kind"], tried["verdict"]["outcome"]) == (False, "law", "needs_approval")
+    before = len(told(stage, "changes", "--all")["changes"])
+    said = elf(stage, *asked)
+    assert said.returncode == 0, said.stderr
+    assert "law change" in said.stdout and "+1 -1" in said.stdout and "verdict: needs_approval" in said.stdout
+    found = told(stage, *asked)
+    number = found["number"]
+    assert found["news"] == "found" and len(told(stage, "changes", "--all")["changes"]) == before + 1
+    assert "nobody approves their own change" in found["next"] and f"./elf override {number} " in found["next"]
+    assert elf(stage, "approve", str(number)).returncode == 1
+    assert told(stage, "override", str(number), "--why", WHY)["merged"]
+    checked = elf(stage, "policy", "check").stdout
+    assert "its main, at" in checked and "new teams: at most 4" in checked
+    late = elf(stage, "policy", "what-if", str(number), "--approved-by", "owner")
+    assert late.returncode == 1 and "is merged" in late.stderr
+    assert elf(stage, *asked).returncode == 1
+
+
+@pytest.mark.rows("L3", "F106", "F16")
+def test_a_person_brings_a_team_and_retires_it_with_one_command_each(stage: Stage, tmp_path: Path) -> None:
+    spec = tmp_path / "sales.yaml"
+    spec.write_text(dump_spec(a_spec("door-to-door")))
+    brought = told(stage, "propose", str(spec), "--title", "Sales at the door")
+    assert brought["kind"] == "new_team" and any(file["made"] for file in brought["files"])
+    overridden = elf(stage, "override", str(brought["number"]), "--why", WHY)
+    assert overridden.returncode == 0, "merged, or by itself once its checks have ended"
+    wait_for("the team", lambda: ((team := stage.team("door-to-door")) and team["state"] == "active") or None, 60)
+    retired = told(stage, "propose", "--retire", "door-to-door", "--title", "Nobody opens the door")
+    assert retired["kind"] == "retire_team"
+    assert told(stage, "override", str(retired["number"]), "--why", WHY)["merged"]
+    wait_for("the team to be gone", lambda: stage.team("door-to-door") is None or None, 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from bootstrap.home import Home
 from bootstrap.places import HOOK_KEY
 from bootstrap.settings import GitHubGiven, Settings, read_settings
 from mcp_servers.git.github_webhook import signature_of
+from tests.company.test_office import elf, told
 from tests.doubles.github import REPO, GitHub, running_github, someone
 
 pytestmark = pytest.mark.rows("F99", "F102", "F106")
@@ -109,3 +111,38 @@ def test_no_key_of_github_lies_outside_the_keys(stage: Stage, github: GitHub) ->
 
 def test_the_embedded_forge_is_not_served_beside_it(stage: Stage) -> None:
     assert httpx.get(f"{stage.company.address}/forge/api/v3/user", trust_env=False).status_code == 404
+
+
+@pytest.mark.rows("L3")
+def test_what_a_person_changed_by_hand_is_a_patch_that_they_open_there_themselves(
+    stage: Stage, github: GitHub, tmp_path: Path
+) -> None:
+    limits, patch, clone = tmp_path / "policies" / "limits.yaml", tmp_path / "limits.patch", tmp_path / "company"
+    limits.parent.mkdir()
+    for name in ("changes.yaml", "limits.yaml"):
+        (limits.parent / name).write_text(elf(stage, "main", f"policies/{name}").stdout)
+    limits.write_text(limits.read_text().replace("at_most: 5", "at_most: 3", 1))
+    asked = ("propose", str(limits), "--title", "Three a day")
+    refused = elf(stage, *asked)
+    assert refused.returncode == 1 and "ada opens it on GitHub" in refused.stderr and "--patch" in refused.stderr
+    written = elf(stage, *asked, "--patch", str(patch))
+    assert written.returncode == 0 and "Nothing was proposed" in written.stdout
+    branch = told(stage, *asked, "--patch", str(patch))["branch"]
+    assert f"compare/main...{branch}" in written.stdout and f"{REPO}.git" in written.stdout
+    header = f"http.extraHeader=Authorization: Bearer {github.people['ada'].token}"
+    who = ("-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", header)
+    for command in (
+        ("clone", "--quiet", f"{github.git_site}/{REPO}.git", str(clone)),
+        ("-C", str(clone), "switch", "--quiet", "-c", branch),
+        ("-C", str(clone), *who, "am", "--quiet", str(patch)),
+        ("-C", str(clone), *who, "push", "--quiet", "origin", "HEAD"),
+    ):
+        done = subprocess.run(["git", *who, *command], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+    pull = as_ada(github, "POST", "pulls", {"title": "Three a day", "head": branch, "base": "main"})
+
+    def judged() -> bool:
+        verdict = stage.company.get(f"/changes/{pull['number']}")["verdict"]
+        return bool(verdict) and verdict["outcome"] == "needs_approval"
+
+    wait_for("a verdict on it", judged, 40)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from mcp_servers.git.changes import Change, HeadMoved, NotAllowed, Proposal, Refused
+from mcp_servers.git.changes import Change, HeadMoved, NotAllowed, NotMergeable, Proposal, Refused
 from mcp_servers.git.merge_desk import Closed, Merged, NotYet
 from mcp_servers.git.replaying import MARKER
 from memory import decisions, overrides
@@ -266,6 +266,13 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(world: World) -> None:
     mine = by_hand(world, edited(world))
     assert world.desk.what_if(mine.number, Options(overridden_by="owner")).allowed
     assert not world.desk.what_if(mine.number, Options(overridden_by="second")).allowed
+
+
+def test_nothing_is_supposed_of_a_change_that_has_ended(world: World) -> None:
+    change = world.propose()
+    world.desk.approve(change.number, "owner", change.head)
+    with pytest.raises(NotMergeable, match="is merged: nothing can become of it any more"):
+        world.desk.what_if(change.number, Options(approved_by=("owner",)))
 
 
 @pytest.mark.rows("L8")

@@ -188,6 +188,16 @@ def test_an_approval_that_does_not_count_is_named(reviews: Any, why: str) -> Non
     assert why in found.reason
 
 
+@pytest.mark.rows("L3")
+def test_a_verdict_counts_one_as_one() -> None:
+    own = facts(**PERSONS, files=files("policies/limits.yaml"), reviews=())
+    assert "wants 1 approval of" in judged(own).reason
+    found = judged(facts(reviews=()))
+    assert "0 of 1 approval of" in found.reason
+    one = judged(facts(reviews=(), files=files("teams/marketing_team/team.yaml")))
+    assert any(child.reason == "1 plain file" for child in one.children)
+
+
 @pytest.mark.rows("F106")
 def test_the_person_whose_wish_it_was_may_approve_but_not_the_one_who_asked_for_the_pull_request() -> None:
     assert judged(facts(requester="devops/delivery-lead", on_behalf_of="person:owner")).allowed
