@@ -122,6 +122,9 @@ def create_monitor(
         team_states=lambda: states_of(teams.all(now())),
         now=now,
         circuits=lambda: gateway.door.till.circuits.alone(now()),
+        quarantined=lambda: {
+            server: [f"{it.tool} {it.why}" for it in tools] for server, tools in gateway.upstreams.quarantined().items()
+        },
     )
     sender = AppriseSender(settings.alert_urls) if settings.alert_urls else None
     alerts = Alerts(database, sender, Redactor(lambda: known_secrets(settings, home).values()), settings.address)

@@ -291,8 +291,8 @@ def _all_printable(value: object, depth: int = 0) -> None:
 
 
 def definition_sha256(name: str, description: str | None, schema: Mapping[str, Any]) -> str:
-    """The hash of a tool's definition: what a model reads of it, and nothing else."""
-    whole = [name, description or "", schema]
+    """The hash of a tool's definition: what a model reads of it, and nothing else. White space around the description is nothing."""
+    whole = [name, (description or "").strip(), schema]
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
 
+from bootstrap.office.admissions import admission
+from mcp_servers.gateway.admitting import NotAdmissible
 from mcp_servers.gateway.app import Gateway
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.discovery import MOST_SERVICES, Found, Listing
@@ -33,6 +35,15 @@ def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now:
     @app.get("/servers")
     async def servers() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return await described(gateway, directory)
+
+    @app.get("/servers/{server}/admission")
+    async def to_admit(  # pyright: ignore[reportUnusedFunction]
+        server: str, tool: Annotated[list[str] | None, Query(max_length=64)] = None
+    ) -> Response:
+        try:
+            return JSONResponse(await admission(gateway.upstreams, directory, server, tool or []))
+        except NotAdmissible as error:
+            return JSONResponse({"error": str(error)}, 409)
 
     return app
 

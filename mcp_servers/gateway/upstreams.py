@@ -66,6 +66,7 @@ class Upstreams:
             raise ValueError("tool servers must have different names")
         self._looks = Looks(list_seconds, on_quarantine)
         self._catalogue = catalogue
+        self._last: Mapping[str, Served] = self._builtin
 
     async def list_tools(self, wanted: Callable[[str], bool] = _every) -> tuple[list[Tool], dict[str, str]]:
         """Every tool that may be served, named `<server>__<tool>`, and why servers that did not answer are missing.
@@ -88,6 +89,15 @@ class Upstreams:
         servers = await self._all()
         await self._each(servers, self._looks.thorough if patient else self._looks.brief)
         return servers
+
+    def quarantined(self) -> dict[str, list[Quarantined]]:
+        """Tools that main admits and that are not what it admitted, by server, as of the last looks."""
+        return {
+            name: missed
+            for name, one in sorted(self._last.items())
+            if one.compared is not None
+            and (missed := [it for it in one.compared.quarantined.values() if it.was_admitted])
+        }
 
     async def call(self, name: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
         """The tool's result; an `isError` result if it failed, took too long, or gave too much. `Refused`: no such tool."""
@@ -158,7 +168,8 @@ class Upstreams:
             if (terms := self._catalogue.terms_of(name)) is not None and terms is not one.terms:
                 one.terms = terms
         # The kernel's own names cannot be taken.
-        return {**found, **self._builtin}
+        self._last = {**found, **self._builtin}
+        return self._last
 
     async def _each(self, servers: Mapping[str, Served], look: Callable[[Served], Coroutine[Any, Any, None]]) -> None:
         async with anyio.create_task_group() as group:
@@ -212,5 +223,6 @@ def dump(result: BaseModel) -> bytes:
 def _quarantined(name: str, found: Quarantined) -> Refused:
     return Refused(
         "not_allowed",
-        f"{name[:80]} is in quarantine: {found.why}. It is called again once a pull request has admitted its new definition.",
+        f"{name[:80]} is in quarantine: {found.why}. It is called again once a pull request has admitted its new definition: "
+        "a person sees the difference and proposes it with ./elf gateway admit.",
     )

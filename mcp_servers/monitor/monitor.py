@@ -55,6 +55,8 @@ class World:
     now: Callable[[], datetime]
     #: Links of model chains that are left alone: name -> failures in a row, and when it is tried again.
     circuits: Callable[[], Mapping[str, tuple[int, datetime]]] = dict[str, tuple[int, datetime]]
+    #: Tool servers of which tools that main admits are in quarantine: name -> what is wrong with each.
+    quarantined: Callable[[], Mapping[str, Sequence[str]]] = dict[str, Sequence[str]]
 
 
 @dataclass
@@ -143,6 +145,7 @@ class Monitor:
                 *causes.of_ledger(self._ledger_fault),
                 *causes.of_readings(self._readings),
                 *causes.of_circuits(self.world.circuits()),
+                *causes.of_quarantine(self.world.quarantined()),
                 *causes.of_incidents(causes.incidents(session), held_after, now),
                 *causes.of_budgets(accounts, law.budgets.warn_at_percent, f"{now:%Y-%m-%d}"),
                 *causes.waiting_for_people(session),
