@@ -229,7 +229,8 @@ class ServerSpec(Strict):
         default=(), max_length=30
     )
     credentials: tuple[Credential, ...] = Field(default=(), max_length=10)
-    #: How long a call may take, in seconds, and how many bytes its result may have.
+    #: How long a call may take, in seconds, and how many bytes its result may have. A program's time counts from its turn, and its
+    #: start may take as long.
     timeout_seconds: float = Field(default=30, gt=0, le=300)
     max_result_bytes: int = Field(default=200_000, ge=1000, le=2_000_000)
     #: How often one member may call one of its tools in 60 seconds; the law's own limit counts too. Absent: no limit of its own.
