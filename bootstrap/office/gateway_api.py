@@ -17,6 +17,7 @@ from mcp_servers.gateway.discovery import MOST_SERVICES, Found, Listing
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.served import Served
+from mcp_servers.gateway.upstreams import Upstreams
 
 
 def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
@@ -34,7 +35,7 @@ def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now:
 
     @app.get("/servers")
     async def servers() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return await described(gateway, directory)
+        return await described(gateway.upstreams, directory)
 
     @app.get("/servers/{server}/admission")
     async def to_admit(  # pyright: ignore[reportUnusedFunction]
@@ -48,10 +49,10 @@ def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now:
     return app
 
 
-async def described(gateway: Gateway, directory: Directory) -> dict[str, Any]:
+async def described(upstreams: Upstreams, directory: Directory) -> dict[str, Any]:
     """`{servers: [...], cluster: [...]}`: looks everywhere again, asks every server, hides nothing that was found."""
     await directory.refresh()
-    served = await gateway.upstreams.survey(patient=True)
+    served = await upstreams.survey(patient=True)
     shown = [_served(name, one, directory) for name, one in sorted(served.items())]
     files = {one.terms.where for one in served.values()}
     placing = [directory.placed_by(name) for name in served]

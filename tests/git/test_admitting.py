@@ -155,18 +155,15 @@ async def test_white_space_around_a_description_keeps_no_tool_in_quarantine(serv
 
 
 async def test_a_server_in_quarantine_is_not_called_ok_and_there_is_one_alert_for_it(served: Served) -> None:
-    class Gateway:
-        upstreams = served.upstreams
-
     def said(found: dict[str, Any]) -> str:
         show.servers(console := Console(file=io.StringIO(), width=200), found)
         return console.file.getvalue()  # type: ignore[attr-defined]
 
     await served.names()
-    found = await described(Gateway(), served.directory)  # type: ignore[arg-type]
+    found = await described(served.upstreams, served.directory)
     assert "outside (http)  ok  " in said(found) and findings(found) == []
     served.other.tools = [LOOK | {"description": ORDER}, LOOK | {"name": "new"}]
-    found = await described(Gateway(), served.directory)  # type: ignore[arg-type]
+    found = await described(served.upstreams, served.directory)
     assert "outside (http)  1 of its tools in quarantine  " in said(found) and "  ok  " not in said(found)
     assert "./elf gateway admit outside" in said(found)
     [finding] = findings(found)
