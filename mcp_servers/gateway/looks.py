@@ -11,7 +11,7 @@ import time
 
 from mcp_servers.gateway.admission import compare, hashes
 from mcp_servers.gateway.rpc_server import Busy, UpstreamFailed
-from mcp_servers.gateway.served import OneAtATime, OnQuarantine, Served
+from mcp_servers.gateway.served import OnQuarantine, Served
 
 #: A server that was seen already is waited for so long at a list of tools; one whose last look took longer, not at all.
 QUICK_SECONDS = 1.0
@@ -49,8 +49,8 @@ class Looks:
     async def _look(self, one: Served) -> None:
         began = time.monotonic()
         try:
-            if isinstance(one.server, OneAtATime):
-                tools = await one.server.look(self.seconds)
+            if one.in_turn is not None:
+                tools = await one.in_turn.look(self.seconds)
             else:
                 async with asyncio.timeout(self.seconds):
                     tools = await one.server.list_tools()
@@ -100,4 +100,4 @@ def _slow(one: Served) -> bool:
 
 
 def _doing(one: Served) -> str | None:
-    return one.server.doing if isinstance(one.server, OneAtATime) else None
+    return one.in_turn.doing if one.in_turn is not None else None

@@ -53,6 +53,11 @@ class Served:
     #: The look that is under way, which all who ask meanwhile share, and when it began.
     look: asyncio.Task[None] | None = None
     looked_since: float = float("-inf")
+    #: The server itself, if it keeps its own time. Asked once, for each call wants to know.
+    in_turn: OneAtATime | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.in_turn = self.server if isinstance(self.server, OneAtATime) else None
 
     async def close(self) -> None:
         """Gives up a look that is under way, and ends the server's connections and programs."""

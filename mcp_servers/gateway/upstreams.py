@@ -23,7 +23,7 @@ from mcp_servers.gateway.looks import Looks
 from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rpc_server import Busy, ToolRefused, UpstreamFailed
-from mcp_servers.gateway.served import OneAtATime, OnQuarantine, Served, ToolServer
+from mcp_servers.gateway.served import OnQuarantine, Served, ToolServer
 
 __all__ = ["InProcessServer", "ToolServer", "Upstreams", "current_caller", "threaded"]
 
@@ -104,7 +104,7 @@ class Upstreams:
         one, tool = await self.admitted(name), name.partition("__")[2]
         try:
             # asyncio's own: anyio's costs a tenth of what the gateway adds to a call.
-            async with asyncio.timeout(None if isinstance(one.server, OneAtATime) else one.terms.call_seconds):
+            async with asyncio.timeout(one.terms.call_seconds if one.in_turn is None else None):
                 result = await one.server.call_tool(tool, arguments, caller)
         except TimeoutError:
             return error_result(

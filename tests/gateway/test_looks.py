@@ -13,6 +13,7 @@ from mcp.types import CallToolResult, TextContent
 
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.served import Served
 from mcp_servers.gateway.upstreams import Upstreams
 from policies.access import Grant
 from tests.doubles.gateway import World, office
@@ -38,6 +39,19 @@ def text(result: CallToolResult) -> str:
 async def names(upstreams: Upstreams) -> list[str]:
     with anyio.fail_after(30):
         return [tool.name for tool in (await upstreams.list_tools())[0]]
+
+
+async def running(folder: Path, seconds: float) -> tuple[Upstreams, Served, Path]:
+    """A program that has started, what is known of it, and its own folder."""
+    spec, own = program(folder, timeout_seconds=seconds)
+    (own / "go").touch()
+    main = FakeMain()
+    main.merge(spec)
+    upstreams = Upstreams([], list_seconds=60, catalogue=directory(main, folder))
+    assert await names(upstreams) == ["program__env"]
+    one = await upstreams.one("program")
+    assert one is not None
+    return upstreams, one, own
 
 
 @pytest.mark.rows("F38", "F39")
@@ -150,14 +164,7 @@ async def test_a_program_that_does_not_start_within_its_own_time_is_given_up(tmp
 
 @pytest.mark.rows("F38")
 async def test_a_program_at_work_is_not_ill_and_the_next_calls_wait_for_their_turn(tmp_path: Path) -> None:
-    spec, own = program(tmp_path / "servers", timeout_seconds=120)
-    (own / "go").touch()
-    main = FakeMain()
-    main.merge(spec)
-    upstreams = Upstreams([], list_seconds=60, catalogue=directory(main, tmp_path / "servers"))
-    assert await names(upstreams) == ["program__env"]
-    one = await upstreams.one("program")
-    assert one is not None
+    upstreams, one, own = await running(tmp_path / "servers", 120)
     one.ms, upstreams._looks.seconds = 0, 0.2  # pyright: ignore[reportPrivateUsage] - how long a look may take
     long = asyncio.create_task(upstreams.call("program__env", {"until": "done", "say": "long"}, CALLER))
     with anyio.fail_after(30):
@@ -180,14 +187,7 @@ async def test_a_program_at_work_is_not_ill_and_the_next_calls_wait_for_their_tu
 
 @pytest.mark.rows("F38")
 async def test_a_call_that_gets_no_turn_says_so_and_leaves_the_program_alone(tmp_path: Path) -> None:
-    spec, own = program(tmp_path / "servers", timeout_seconds=2)
-    (own / "go").touch()
-    main = FakeMain()
-    main.merge(spec)
-    upstreams = Upstreams([], list_seconds=60, catalogue=directory(main, tmp_path / "servers"))
-    assert await names(upstreams) == ["program__env"]
-    one = await upstreams.one("program")
-    assert one is not None
+    upstreams, one, own = await running(tmp_path / "servers", 2)
     turn: asyncio.Lock = one.server._turn  # type: ignore[attr-defined]
     async with turn:
         result = await upstreams.call("program__env", {"say": "x"}, CALLER)
