@@ -226,7 +226,9 @@ def health(console: Console, found: dict[str, Any]) -> None:
     for thing, count in found["calls_waiting"].items():
         console.print(plain(f"{count} waiting for {thing}", "yellow"))
     for link, one in found["links_left_alone"].items():
-        said = f"{link} failed {one['failures']} times in a row and is left alone until {one['tried_again_at']}"
+        when = one["tried_again_at"]
+        rest = f"is left alone until {when}" if when else "the next call tries it again"
+        said = f"{link} failed {one['failures']} times in a row and {rest}"
         console.print(plain(said, "yellow"))
     console.print(plain(f"ledger: {found['ledger']}", "dim"))
     for alert in found["alerts"]:

@@ -153,6 +153,7 @@ class Monitor:
 
     def report(self) -> dict[str, Any]:
         """How everything is, for people and their tools: `{level, looked_at, resources, alerts, changes, …}`. Blocking."""
+        now = self.world.now()
         with self.database.read() as session:
             standing = watching.standing(session)
             changes = watching.changes_of_level(session, REPORTED_CHANGES)
@@ -166,7 +167,8 @@ class Monitor:
             "model_calls_refused_for_load": self.load.refused,
             "calls_waiting": self.queue.lines(),
             "links_left_alone": {
-                link: {"failures": failures, "tried_again_at": at.isoformat()}
+                # None: at the next call.
+                link: {"failures": failures, "tried_again_at": at.isoformat() if at > now else None}
                 for link, (failures, at) in sorted(self.world.circuits().items())
             },
             "ledger": self._ledger_fault or ("not looked at yet" if self._ledger_at is None else "holds"),
