@@ -74,7 +74,7 @@ def _growth(stage: Stage) -> list[dict[str, Any]]:
         stage.company.get(f"/changes/{change['change']}")
         figures.append(_figure("message to the CEO to pull request with verdict", time.monotonic() - began, "s", 3))
         began = time.monotonic()
-        stage.company.post(f"/changes/{change['change']}/approve", {"why": LIFTED})
+        stage.company.post(f"/changes/{change['change']}/approve", {"head": change["head"], "why": LIFTED})
 
         def active(name: str = change["team"]) -> bool:
             team = stage.team(name)

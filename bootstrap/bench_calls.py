@@ -26,7 +26,8 @@ from typing import Any
 import aiohttp
 import psutil
 
-ROUNDS, CALLS, AT_ONCE = 7, 120, 8
+#: Many short blocks: a machine that gets busy, or idle again, does so between two rounds rather than within one.
+ROUNDS, CALLS, AT_ONCE = 21, 40, 8
 _ASK = {"model": "default", "messages": [{"role": "user", "content": "Say something short, please. " * 20}]}
 _TEXT = "x" * 200
 _MCP = {"accept": "application/json, text/event-stream"}

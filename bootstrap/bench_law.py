@@ -105,12 +105,12 @@ def _remember(gate: _Gate) -> None:
     spec = SpecFacts(name="bench-team", folder="bench_team", framework="crewai", members=3, daily_budget_usd_micro=0)
     team = TeamFacts(zone="teams", folder="bench_team", tree_before=None, tree_after="1" * 40, spec_after=spec)
     files = tuple(one.model_copy(update={"path": f"teams/bench_team/{one.path}"}) for one in facts.files[:100])
-    agents = {"author": "elf-devops", "requester": "devops/delivery-lead", "team": team, "files": files}
+    agents = {"author": "elf-devops", "requester": "devops/delivery-lead", "team": team, "files": files, "findings": ()}
     with gate.database.begin() as session:
         for number in range(1, DECISIONS + 1):
             at = _NOW + timedelta(minutes=number)
             body = as_json(facts.model_copy(update=agents | {"number": number, "read_at": at}))
-            sha = decisions.keep_facts(session, body)
+            sha = decisions.keep_facts(session, number, body)
             row = Judged(number, facts.head, base.commit, base.policy_tree, "new_team", "allow", {}, at, sha)
             changes.record_verdict(session, row)
 

@@ -87,7 +87,9 @@ def gateway(folder: Path, provider_url: str, tools_url: str) -> None:
     now = datetime.now(UTC)
     with database.begin() as session:
         session.add(_deployment(now))
-    identity = Identity(b"k" * 32, operator_token_hash("bench"), lambda id_: deployments.is_open(database, id_))
+    identity = Identity(
+        b"k" * 32, operator_token_hash("bench"), lambda id_, rows: deployments.is_open(database, id_, rows)
+    )
     claims: dict[str, Any] = {"deployment_id": _DEPLOYMENT, "jti": "bench", "lifetime": timedelta(hours=1)}
     token = identity.issue(_TEAM, _MEMBER, manager=False, now=now, **claims)
     repository = _repository(folder, tools_url)

@@ -10,8 +10,17 @@ import typer
 
 from bootstrap import show as pages
 from bootstrap import terminal
+from bootstrap.client import CompanyError
 
 changes_app = typer.Typer()
+
+Head = Annotated[
+    str,
+    typer.Option(
+        help="The commit you looked at, or its first digits; the one that you were last shown, if not given. "
+        "Refused if another one is there by now."
+    ),
+]
 
 
 @changes_app.command()
@@ -20,13 +29,17 @@ def changes(
     as_json: terminal.Json = False,
 ) -> None:
     """Changes to the company: pull requests with their verdicts."""
-    terminal.show(terminal.company().get("/changes", state="all" if everything else "open"), as_json, pages.changes)
+    found = terminal.company().get("/changes", state="all" if everything else "open")
+    terminal.show(found, as_json, pages.changes)
+    terminal.saw(found["changes"])
 
 
 @changes_app.command()
 def show(number: int, as_json: terminal.Json = False) -> None:
     """One change: what it does, and the verdict with its reasons."""
-    terminal.show(terminal.company().get(f"/changes/{number}"), as_json, pages.change)
+    found = terminal.company().get(f"/changes/{number}")
+    terminal.show(found, as_json, pages.change)
+    terminal.saw([found])
 
 
 @changes_app.command()
@@ -55,7 +68,10 @@ def propose(
     from bootstrap.show_proposal import page
 
     wish = Wish(tuple(paths or ()), terminal.whole(title), terminal.whole(why), terminal.whole(retire), change, whole)
-    terminal.show(propose_files(terminal.company(), wish, dry_run=dry_run, patch=patch), as_json, page)
+    found = propose_files(terminal.company(), wish, dry_run=dry_run, patch=patch)
+    terminal.show(found, as_json, page)
+    if found["opened"]:
+        terminal.saw([found])
 
 
 @changes_app.command("main")
@@ -77,14 +93,12 @@ def main_(
 @changes_app.command()
 def approve(
     number: int,
-    head: Annotated[
-        str, typer.Option(help="The commit you looked at, or its first digits; refused if another one is there by now.")
-    ] = "",
+    head: Head = "",
     why: Annotated[str, typer.Option(help="A reason, where the law wants one.")] = "",
     as_json: terminal.Json = False,
 ) -> None:
     """Approve a change. It is merged if the law then allows it. Exits 1 if more than waiting is left to do."""
-    found = terminal.company().post(f"/changes/{number}/approve", {"head": head, "why": why})
+    found = terminal.company().post(f"/changes/{number}/approve", {"head": _looked_at(number, head), "why": why})
     terminal.show(found, as_json, pages.decided)
     sys.exit(_status(found))
 
@@ -108,17 +122,25 @@ def override(
     hours: Annotated[
         float | None, typer.Option(min=0.01, help="How long it lasts; as long as the law allows, if not given.")
     ] = None,
-    head: Annotated[
-        str, typer.Option(help="The commit you looked at, or its first digits; refused if another one is there by now.")
-    ] = "",
+    head: Head = "",
     as_json: terminal.Json = False,
 ) -> None:
     """Lift what the law lets you lift of a change, for one commit and a while, with a reason. Never a refusal."""
     found = terminal.company().post(
-        f"/changes/{number}/override", {"head": head, "why": terminal.whole(why), "hours": hours}
+        f"/changes/{number}/override",
+        {"head": _looked_at(number, head), "why": terminal.whole(why), "hours": hours},
     )
     terminal.show(found, as_json, pages.decided)
     sys.exit(_status(found))
+
+
+def _looked_at(number: int, head: str) -> str:
+    """The commit that is decided on: the one named, else the one last shown here. Nobody says yes to what they did not see."""
+    if found := head or terminal.last_seen(number):
+        return found
+    raise CompanyError(
+        f"change {number} was not shown here yet: ./elf show {number}, then decide; or name the commit with --head"
+    )
 
 
 def _status(found: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ from bootstrap.policy_cli import policy_app
 from bootstrap.proof_cli import audit_app, proof_app
 from bootstrap.settings import BadSettings
 from bootstrap.talk_cli import talk_app
+from bootstrap.token_cli import token_app
 from bootstrap.tools_cli import factory_app, gateway_app
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.add_typer(gateway_app, name="gateway")
 app.add_typer(factory_app, name="factory")
 app.add_typer(policy_app, name="policy")
 app.add_typer(github_app, name="github")
+app.add_typer(token_app, name="token")
 
 
 def main() -> None:

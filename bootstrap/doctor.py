@@ -131,11 +131,16 @@ def _address(settings: Settings, home: Home) -> str:
 
 def _models(settings: Settings, home: Home) -> str:
     if home.kernel() is not None:
-        return str(Company(home).get("/status")["models"])
+        found = Company(home).get("/status")
+        if left_out := found["models_left_out"]:
+            raise _Wrong("; ".join(f"{name} is left out: {why}" for name, why in left_out.items()))
+        return str(found["models"])
     if settings.model_base_url:
         return f"the server at {settings.model_base_url}"
     if settings.anthropic_api_key or settings.openai_api_key:
         return "anthropic" if settings.anthropic_api_key else "openai"
+    if settings.provider_keys:
+        return f"as policies/models.yaml says, with {', '.join(sorted(settings.provider_keys))}"
     return "rehearsal (no key set: OPENAI_API_KEY, ANTHROPIC_API_KEY or ELF_MODEL_BASE_URL choose a real model)"
 
 

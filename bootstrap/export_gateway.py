@@ -37,7 +37,9 @@ def export(settings: Settings) -> dict[str, Any]:
     repository = Repository(path)
     main = MainLine(repository)
     commit = main.commit()
-    identity = Identity(home.key("gateway").encode(), operator_token_hash(home.key("operator")), lambda _: False)
+    identity = Identity(
+        home.key("gateway").encode(), operator_token_hash(home.key("operator")), lambda _id, _rows: False
+    )
     made = exported(
         Company(
             [found.spec for found in in_files(main.server_files(commit)) if found.spec is not None],

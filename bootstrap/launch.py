@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Generator
 from types import FrameType
 from typing import Any
 
@@ -18,6 +20,8 @@ from bootstrap.model_server import with_model_name
 from bootstrap.settings import Settings
 
 PROGRESS_FD = "ELF_PROGRESS_FD"
+#: No step of a start takes so long; a team that does not come up is given up earlier.
+SILENT_S = 300.0
 
 
 def launch(settings: Settings, *, detach: bool, console: Console) -> int:
@@ -65,10 +69,10 @@ def start_kernel(settings: Settings, home: Home) -> tuple[subprocess.Popen[bytes
     return process, read_end
 
 
-def follow(progress: int, console: Console) -> bool:
-    """Prints the kernel's steps as they end. True once it serves; False if it ended or gave up, after saying why."""
-    with os.fdopen(progress) as lines:
-        for line in lines:
+def follow(progress: int, console: Console, silent_s: float = SILENT_S) -> bool:
+    """Prints the kernel's steps as they end. True once it serves; False if it ended, gave up or fell silent, after saying so."""
+    try:
+        for line in _lines(progress, silent_s):
             event: dict[str, Any] = json.loads(line)
             if "failed" in event:
                 console.print(event["failed"], style="red", markup=False)
@@ -76,8 +80,28 @@ def follow(progress: int, console: Console) -> bool:
             if event.get("ready"):
                 return True
             console.print(f"  ✓ {event['step']:<34} {event['seconds']:6.2f} s", markup=False)
+    except TimeoutError:
+        said = (
+            f"The company has said nothing for {silent_s:.0f} s, and is ended; log/kernel.log in its home may say why."
+        )
+        console.print(said, style="red", markup=False)
+        return False
+    finally:
+        os.close(progress)
     console.print("The company ended before it served; its log says why.", style="red")
     return False
+
+
+def _lines(descriptor: int, silent_s: float) -> Generator[bytes]:
+    """Whole lines until the other end closes. Raises `TimeoutError` when nothing comes for so long."""
+    held = b""
+    while select.select([descriptor], [], [], silent_s)[0]:
+        piece = os.read(descriptor, 65536)
+        if not piece:
+            return
+        *whole, held = (held + piece).split(b"\n")
+        yield from whole
+    raise TimeoutError
 
 
 def check_port(port: int) -> None:

@@ -28,6 +28,7 @@ from bootstrap.seed import BadCheckout, files_of
 from bootstrap.settings import BadSettings, Settings, read_settings
 from bootstrap.wiring import Kernel, assemble
 from mcp_servers.cluster.port import ClusterError
+from mcp_servers.gateway.client_tokens import PREFIX
 from mcp_servers.git.changes import ChangesError
 from mcp_servers.git.forge import ProtectionMissing, SeedRefused, seed
 from mcp_servers.git.mirror import Mirror
@@ -74,6 +75,11 @@ def main() -> int:
 
 def run(settings: Settings, progress: Progress) -> None:
     """Serves until SIGTERM or SIGINT."""
+    if (settings.openai_api_key or "").startswith(PREFIX):
+        raise BadSettings(
+            "OPENAI_API_KEY holds a token of ./elf token, which is for clients of the company and no provider's key; "
+            "unset it (and OPENAI_BASE_URL) in this shell, and start again"
+        )
     home = Home(settings.home)
     with progress.step("home"):
         home.prepare()
@@ -90,7 +96,7 @@ def run(settings: Settings, progress: Progress) -> None:
                 _seed(settings, home, database)
         kernel = assemble(settings, home, database, _now)
         home.write_kernel({"pid": os.getpid(), "port": settings.port})
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory(traced=settings.otel_endpoint is not None)) as runner:
             runner.run(_serve(kernel, listener, progress))
 
 
@@ -191,8 +197,14 @@ async def _until(true: Callable[[], bool], seconds: float, otherwise: str) -> No
         await asyncio.sleep(0.01)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it can be had: it takes a quarter less CPU for a call. None: asyncio's own loop, which does the same."""
+def _loop_factory(*, traced: bool) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it can be had: it takes a quarter less CPU for a call. None: asyncio's own loop, which does the same.
+
+    uvloop runs Python's at-fork hooks in every process it starts. The hook of the exporter of traces starts a thread there and
+    waits for it, for ever; the kernel waits for the process. asyncio starts processes without the hooks.
+    """
+    if traced:
+        return None
     try:
         import uvloop
     except ImportError:

@@ -9,24 +9,33 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bootstrap.kube_settings import BadKubeSettings, KubeGiven, kube_of, variables
+from policies.providers import is_key_variable
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DEFAULT_PORT = 7070
 _SECRET = "ELF_SECRET_"  # noqa: S105 (a prefix, no secret)
+
+# What is secret, or may hold a secret, is a field with `repr=False`: it is printed nowhere, and the gate looks for it in every change
+# (bootstrap/known_secrets.py reads the fields, so there is no second list). `variable` names it to people. Of an `address` only the
+# password and tokens in it are secret; else all of it is.
 
 
 @dataclass(frozen=True)
 class GitHubGiven:
     """What `./elf github` is given. The tokens are read there alone: no other process of the company gets them from here."""
 
-    api_url: str = "https://api.github.com"
-    git_url: str = "https://github.com"
+    api_url: str = field(
+        default="https://api.github.com", repr=False, metadata={"variable": "ELF_GITHUB_API_URL", "address": True}
+    )
+    git_url: str = field(
+        default="https://github.com", repr=False, metadata={"variable": "ELF_GITHUB_URL", "address": True}
+    )
     people: tuple[str, ...] = ()
     #: Where GitHub can reach this company's /github/hook; it listens on this machine only.
-    webhook_url: str = ""
-    proposer_token: str | None = field(default=None, repr=False)
-    gate_token: str | None = field(default=None, repr=False)
-    setup_token: str | None = field(default=None, repr=False)
+    webhook_url: str = field(default="", repr=False, metadata={"variable": "ELF_GITHUB_WEBHOOK_URL", "address": True})
+    proposer_token: str | None = field(default=None, repr=False, metadata={"variable": "ELF_GITHUB_PROPOSER_TOKEN"})
+    gate_token: str | None = field(default=None, repr=False, metadata={"variable": "ELF_GITHUB_GATE_TOKEN"})
+    setup_token: str | None = field(default=None, repr=False, metadata={"variable": "ELF_GITHUB_SETUP_TOKEN"})
     #: An App instead of a token: its number and the file with its private key.
     proposer_app: tuple[int, Path] | None = None
     gate_app: tuple[int, Path] | None = None
@@ -45,29 +54,35 @@ class Settings:
 
     home: Path
     port: int
-    database_url: str
-    openai_api_key: str | None
-    anthropic_api_key: str | None
-    model_base_url: str | None
+    database_url: str = field(repr=False, metadata={"variable": "ELF_DATABASE_URL", "address": True})
+    openai_api_key: str | None = field(repr=False, metadata={"variable": "OPENAI_API_KEY"})
+    anthropic_api_key: str | None = field(repr=False, metadata={"variable": "ANTHROPIC_API_KEY"})
+    model_base_url: str | None = field(repr=False, metadata={"variable": "ELF_MODEL_BASE_URL", "address": True})
     model_name: str | None
-    model_api_key: str | None
+    model_api_key: str | None = field(repr=False, metadata={"variable": "ELF_MODEL_API_KEY"})
     model_price: tuple[Decimal, Decimal] | None
+    #: Keys of the providers that policies/models.yaml names, by their variable: ELF_PROVIDER_<NAME>_API_KEY.
+    provider_keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     #: Where people are told of what wants a look: Apprise addresses, which are secrets.
-    alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    alert_urls: tuple[str, ...] = field(default=(), repr=False, metadata={"variable": "ELF_ALERT_URLS"})
     #: Spans go there by OTLP over HTTP; None: nowhere.
-    otel_endpoint: str | None = None
+    otel_endpoint: str | None = field(
+        default=None, repr=False, metadata={"variable": "OTEL_EXPORTER_OTLP_ENDPOINT", "address": True}
+    )
     #: May everybody on this machine read /metrics?
     metrics_open: bool = False
     docker_host: str | None = None
     checkout: Path = CHECKOUT
     github: GitHubGiven = field(default_factory=GitHubGiven)
     #: Tool servers that the environment names (ELF_MCP_SERVERS), and a file with the cluster's labelled services.
-    mcp_servers: str = ""
+    mcp_servers: str = field(default="", repr=False, metadata={"variable": "ELF_MCP_SERVERS", "address": True})
     mcp_services_file: Path | None = None
     #: The cluster whose API is asked for them instead.
     kube: KubeGiven | None = None
     #: Secrets for tool servers: ELF_SECRET_<NAME>, by name. They are shown nowhere.
-    server_secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    server_secrets: Mapping[str, str] = field(
+        default_factory=dict[str, str], repr=False, metadata={"variable": _SECRET}
+    )
 
     @property
     def address(self) -> str:
@@ -95,11 +110,12 @@ class Settings:
             "ELF_MCP_SERVICES_FILE": str(self.mcp_services_file or ""),
             **{f"{_SECRET}{name}": value for name, value in self.server_secrets.items()},
             **variables(self.kube),
+            **self.provider_keys,
         }
         rest = {
             name: value
             for name, value in around.items()
-            if name not in said and not name.startswith((_SECRET, _GITHUB))
+            if name not in said and not name.startswith((_SECRET, _GITHUB)) and not is_key_variable(name)
         }
         return rest | {name: value for name, value in said.items() if value}
 
@@ -117,6 +133,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         model_name=environ.get("ELF_MODEL") or None,
         model_api_key=environ.get("ELF_MODEL_API_KEY") or None,
         model_price=_price(environ.get("ELF_MODEL_PRICE", "")),
+        provider_keys={name: value for name, value in environ.items() if is_key_variable(name) and value},
         alert_urls=_alert_urls(environ.get("ELF_ALERT_URLS", "")),
         otel_endpoint=_otel_endpoint(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
         metrics_open=_switch(environ.get("ELF_METRICS_OPEN", ""), "ELF_METRICS_OPEN"),

@@ -51,6 +51,8 @@ def status(console: Console, found: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print(f"models: {found['models']}   teams shut in: {found['confinement']}", style="dim", markup=False)
+    for name, why in found["models_left_out"].items():
+        console.print(f"model left out: {name}: {why}", style="yellow", markup=False)
     console.print(f"proposed code is run in: {found['sandbox']}", style="dim", markup=False)
 
 

@@ -22,7 +22,9 @@ def say(
     text: Annotated[str, typer.Argument(help="What you want, in your own words.")], as_json: terminal.Json = False
 ) -> None:
     """Tell the CEO something: a wish, a question, work."""
-    terminal.show(terminal.company().post("/say", {"text": terminal.whole(text)}), as_json, pages.said)
+    found = terminal.company().post("/say", {"text": terminal.whole(text)})
+    terminal.show(found, as_json, pages.said)
+    terminal.saw(_changes(found))
 
 
 @talk_app.command()
@@ -37,7 +39,9 @@ def chat() -> None:
             return
         if text.strip():
             try:
-                pages.said(terminal.out, company.post("/say", {"text": terminal.whole(text)}))
+                found = company.post("/say", {"text": terminal.whole(text)})
+                pages.said(terminal.out, found)
+                terminal.saw(_changes(found))
             except CompanyError as error:
                 terminal.err.print(str(error), style="red", markup=False)
 
@@ -122,3 +126,9 @@ def _shower(name: str, page: Callable[[Console, Any], None], *, as_json: bool) -
             page(terminal.out, {name: fresh})
 
     return show
+
+
+def _changes(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """The changes that an answer's evidence is about."""
+    found = [one for one in said["evidence"] if one["kind"] == "change"]
+    return [{"number": one["change"], "head": one["head"]} for one in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from bootstrap.client import Company, CompanyError
 from bootstrap.home import Home
+from bootstrap.seen import Seen
 from bootstrap.settings import Settings, read_settings
 
 # Soft wrap: the terminal breaks lines, so that what is copied from it is whole.
@@ -40,6 +41,15 @@ def show(found: Any, as_json: bool, page: Callable[[Console, Any], None]) -> Non
         sys.stdout.write(json.dumps(found, indent=2, default=str) + "\n")
     else:
         page(out, found)
+
+
+def saw(changes: Iterable[Mapping[str, Any]]) -> None:
+    """These changes, as the office describes them, were printed."""
+    Seen(Home(settings().home)).note({one["number"]: one["head"] for one in changes})
+
+
+def last_seen(number: int) -> str | None:
+    return Seen(Home(settings().home)).head(number)
 
 
 def stop(sentence: str, status: int) -> NoReturn:

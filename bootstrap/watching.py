@@ -125,6 +125,7 @@ def create_monitor(
         quarantined=lambda: {
             server: [f"{it.tool} {it.why}" for it in tools] for server, tools in gateway.upstreams.quarantined().items()
         },
+        hammering=lambda: gateway.door.refused_rows.hammering(now()),
     )
     sender = AppriseSender(settings.alert_urls) if settings.alert_urls else None
     alerts = Alerts(database, sender, Redactor(lambda: known_secrets(settings, home).values()), settings.address)

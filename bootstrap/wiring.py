@@ -20,13 +20,18 @@ from bootstrap.home import Home
 from bootstrap.known_secrets import known_secrets
 from bootstrap.lawbook import LawBook
 from bootstrap.office.api import office_api
+from bootstrap.office.ceo_chat import CeoAtV1
+from bootstrap.office.ceo_mcp import PATH, ceo_mcp_endpoint, current_client
+from bootstrap.office.ceo_tools import create_ceo_server
 from bootstrap.office.describe import Teams
 from bootstrap.office.gateway_api import gateway_api
 from bootstrap.office.github_hook import Waker, github_hook
 from bootstrap.office.law_desk import LawDesk
-from bootstrap.office.office import Office
+from bootstrap.office.office import CEO_TEAM, PERSON, Office
 from bootstrap.office.proposals import ProposalDesk
 from bootstrap.office.spending import Spending
+from bootstrap.office.talks import Talks
+from bootstrap.office.token_desk import TokenDesk, token_routes
 from bootstrap.office.welcome import WELCOME
 from bootstrap.places import HOOK_KEY, Connection, account_of, connection_of, mirror_path, repository_path
 from bootstrap.price_list import candidates, in_micro, price_list
@@ -35,6 +40,7 @@ from bootstrap.settings import Settings
 from bootstrap.watching import Watchers, create_monitor, create_watchers, serve_metrics
 from mcp_servers.checks.runs import FolderRuns
 from mcp_servers.checks.secret_scan import SecretScanner
+from mcp_servers.cluster.peers import End, team_at
 from mcp_servers.cluster.processes import LocalProcesses
 from mcp_servers.cluster.reconciler import Reconciler
 from mcp_servers.cluster.server import create_cluster_server
@@ -42,11 +48,13 @@ from mcp_servers.factories.forecast import Price
 from mcp_servers.factories.server import create_factory_server
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
+from mcp_servers.gateway.client_tokens import ClientTokens
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Caller, Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
 from mcp_servers.gateway.models import Models
+from mcp_servers.gateway.own_tokens import OwnTokens
 from mcp_servers.gateway.prices import Prices, Rate
 from mcp_servers.gateway.rehearsal.model import answer as rehearse
 from mcp_servers.gateway.server import create_gateway_server
@@ -55,7 +63,8 @@ from mcp_servers.gateway.upstreams import InProcessServer, current_caller
 from mcp_servers.git.changes import Changes
 from mcp_servers.git.checking import BackgroundChecks
 from mcp_servers.git.factory import TeamFactory
-from mcp_servers.git.forge import GATE, PERSON, PROPOSER, create_forge, token_sha256
+from mcp_servers.git.forge import GATE, PROPOSER, create_forge, token_sha256
+from mcp_servers.git.forge import PERSON as PERSON_
 from mcp_servers.git.forge import Identity as Account_
 from mcp_servers.git.github import GitHubChanges
 from mcp_servers.git.github_webhook import LARGEST
@@ -71,7 +80,7 @@ from mcp_servers.git.server import create_git_server
 from mcp_servers.monitor.monitor import Monitor
 from mcp_servers.registry.server import create_registry_server
 from mcp_servers.sandbox.choice import choose
-from memory import deployments
+from memory import client_tokens, deployments
 from memory.session import Database
 from memory.tables import IncidentRow
 from teams.messages import ChangeEvent, Envelope, Incident
@@ -99,6 +108,8 @@ class Kernel:
     gateway: Gateway
     catalogue: Directory
     office: Office
+    #: What people's own clients say to the CEO.
+    talks: Talks
     #: Speaks to teams as the kernel's own hand.
     door: Door
     client: httpx.AsyncClient
@@ -119,6 +130,7 @@ class Kernel:
 
     async def close(self) -> None:
         """Ends every team and every connection."""
+        await self.talks.close()
         await self.cluster.close()
         await self.office.person.aclose()
         await self.door.aclose()
@@ -156,6 +168,7 @@ class _Assembly:
             gateway=self.gateway,
             catalogue=self.catalogue,
             office=self.office,
+            talks=self.talks,
             door=self.door,
             client=self.client,
             places=self.places,
@@ -267,7 +280,11 @@ class _Assembly:
 
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:
-        return price_list(self.models, Prices(self.settings.model_base_url, _rate(self.settings)))
+        return price_list(self.models, self.prices)
+
+    @cached_property
+    def prices(self) -> Prices:
+        return Prices(self.settings.model_base_url, _rate(self.settings), lambda: self.law.law().models.providers)
 
     @cached_property
     def spending(self) -> Spending:
@@ -285,7 +302,7 @@ class _Assembly:
     @cached_property
     def identity(self) -> Identity:
         key, operator = self.home.key("gateway").encode(), operator_token_hash(self.home.key("operator"))
-        return Identity(key, operator, lambda id_: deployments.is_open(self.database, id_))
+        return Identity(key, operator, lambda id_, rows: deployments.is_open(self.database, id_, rows))
 
     @cached_property
     def door(self) -> Door:
@@ -376,6 +393,8 @@ class _Assembly:
                 queue=self.watchers.queue,
                 catalogue=self.catalogue,
                 named_tools=self._named_tools,
+                client_tokens=self.client_tokens,
+                colleague=lambda: self.ceo_at_v1,
             )
         )
 
@@ -428,6 +447,7 @@ class _Assembly:
             law_desk=LawDesk(self.database, self.repository, self.desk, self.now),
             proposals=self.proposals,
             sandbox=lambda: self.checks.sandbox().said,
+            models_left_out=lambda: self.models.left_out(self.prices),
             approver=f"person:{next(iter(self.people))}",
         )
 
@@ -447,6 +467,27 @@ class _Assembly:
         site = f"{self.connection.site_url}/{self.connection.repo}" if self.connection else None
         return ProposalDesk(proposer, self.desk, self.repository, self.database, site)
 
+    # --- where people's own clients come in ---
+
+    @cached_property
+    def client_tokens(self) -> ClientTokens:
+        return ClientTokens(self.home.key("gateway").encode(), lambda id_: client_tokens.is_open(self.database, id_))
+
+    @cached_property
+    def token_desk(self) -> TokenDesk:
+        return TokenDesk(
+            self.database, self.client_tokens, PERSON, self.settings.address, lambda: secrets.token_hex(4), self.now
+        )
+
+    @cached_property
+    def talks(self) -> Talks:
+        between = (PERSON, CEO_TEAM)
+        return Talks(self.office.tell, self.database, between, self.office.rehearses, self.now)
+
+    @cached_property
+    def ceo_at_v1(self) -> CeoAtV1:
+        return CeoAtV1(self.talks, self.database, self.now, lambda: secrets.token_hex(16))
+
     def _nudge(self) -> None:
         """GitHub says that something happened: fetch, and let the desk look, before their time."""
         if self.mirror is not None:
@@ -458,7 +499,10 @@ class _Assembly:
         app = FastAPI(title="ElfAutomations", docs_url=None, redoc_url=None, openapi_url=None)
         app.include_router(self.gateway.router)
         app.mount("/api/gateway", gateway_api(self.gateway, self.catalogue, self.identity, self.now))
-        app.mount("/api", office_api(self.office, self.identity, self.now))
+        app.mount("/api", office_api(self.office, self.identity, self.now, token_routes(self.token_desk)))
+        if self.gateway.reception is not None:
+            tools = create_ceo_server(self.office, self.talks, current_client)
+            app.add_route(PATH, ceo_mcp_endpoint(tools, self.gateway.reception), methods=["GET", "POST", "DELETE"])
         if self.connection is None:
             app.mount("/forge", self.forge)
         else:
@@ -477,13 +521,17 @@ class _Assembly:
             return WELCOME
 
         hosts = [f"{host}:{self.settings.port}" for host in ("127.0.0.1", "localhost")]
-        turned_away = TurnedAway(self.database, self.now)
+        turned_away = TurnedAway(self.database, self.now, self.gateway.door.refused_rows)
         limits = {"/forge/git/": _PUSH_LIMIT, "/api/proposals": _PUSH_LIMIT, "/github/": LARGEST}
-        return Guard(self.gateway.before(app), hosts, limits, refused=turned_away)
+        own = OwnTokens(self.gateway.before(app), self.gateway.door.claimed, self._team_at, refused=turned_away)
+        return Guard(own, hosts, limits, refused=turned_away)
+
+    def _team_at(self, end: End, likely: str | None) -> str | None:
+        return team_at(end, self.cluster.team_by_pid(), likely=likely)
 
 
 def _forge_identities(home: Home) -> list[Account_]:
-    rights = {"elf-devops": PROPOSER, "elf-gate": GATE, "owner": PERSON}
+    rights = {"elf-devops": PROPOSER, "elf-gate": GATE, "owner": PERSON_}
     return [Account_(login, token_sha256(home.key(f"forge-{login}")), may) for login, may in rights.items()]
 
 
@@ -495,6 +543,7 @@ def _model_settings(settings: Settings) -> ModelSettings:
         base_url_model=settings.model_name or "default",
         base_url_api_key=settings.model_api_key,
         price_per_million=_rate(settings),
+        provider_keys=settings.provider_keys,
     )
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
-
-from mcp_servers.addresses import AddressRefused, check_all
+from mcp_servers.addresses import check_all
+from mcp_servers.http_connection import ConnectionBroken, HttpConnection
+from mcp_servers.http_pool import HttpPool
+from mcp_servers.http_request import Place, Target, request_bytes, target_of, with_params
 
 Resolve = Callable[[str, int], Sequence[str]]
 CONNECT_SECONDS = 5.0
@@ -40,33 +39,32 @@ class Answer:
 class Opened:
     """An answer whose body is still to come, piece by piece."""
 
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self.status, self.headers, self.content_type = answer.status, answer.headers, _kind(answer)
-        self._content = answer.content
+    def __init__(self, connection: HttpConnection) -> None:
+        self.status, self.headers, self.content_type = connection.status, connection.headers, _kind(connection)
+        self._connection = connection
 
     async def next(self) -> bytes:
         """What has come, as soon as something has; empty at the end. Raises `HttpFailed` where it breaks off."""
         try:
-            return await self._content.readany()
-        except aiohttp.ClientError as error:
-            raise HttpFailed(f"it broke off ({type(error).__name__})") from error
+            return await self._connection.next()
+        except ConnectionBroken as error:
+            raise HttpFailed(str(error)) from error
 
     async def whole(self, max_bytes: int) -> bytes:
         """All of it. Raises `HttpFailed`."""
         try:
-            return await _read(self._content, max_bytes, None)
-        except aiohttp.ClientError as error:
-            raise HttpFailed(f"it broke off ({type(error).__name__})") from error
+            return await _read(self._connection, max_bytes, None)
+        except ConnectionBroken as error:
+            raise HttpFailed(str(error)) from error
 
 
 class SafeHttp:
-    """One pool of connections. `own_networks` is read at every new connection: the law may change while it lives."""
+    """One pool of connections, for one event loop. `own_networks` is read at every new connection: the law may change while it lives."""
 
     def __init__(self, own_networks: Callable[[], Sequence[str]], resolve: Resolve | None = None) -> None:
-        self._resolver = _JudgingResolver(own_networks, resolve or _ask_the_system)
-        self._session: aiohttp.ClientSession | None = None
-        self._streams: aiohttp.ClientSession | None = None
-        self._own_networks = own_networks
+        self._own_networks, self._resolve = own_networks, resolve or _ask_the_system
+        self._pool: HttpPool | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def request(
         self,
@@ -81,17 +79,19 @@ class SafeHttp:
         until: Callable[[bytes], bool] | None = None,
     ) -> Answer:
         """The answer, whole. `until` may end an event stream early. Raises `HttpFailed`, `AddressRefused`, `TimeoutError`."""
-        limits = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_SECONDS)
-        with _failures():
-            self._check_literal(url)
-            async with self._open().request(
-                method, url, headers=headers, data=body, params=params, timeout=limits, allow_redirects=False
-            ) as answer:
-                _not_elsewhere(answer)
-                kind = _kind(answer)
-                stream = until if kind == "text/event-stream" else None
-                content = await _read(answer.content, max_bytes, stream)
-                return Answer(answer.status, kind, answer.headers, content)
+        target, sent = self._prepared(method, with_params(url, params), headers or {}, body)
+        pool = self._pool = self._pool or HttpPool(self._connected)
+        async with asyncio.timeout(timeout_seconds):
+            connection = await pool.take(target.place)
+            try:
+                await connection.ask(sent)
+                kind = _usable(connection)
+                content = await _read(connection, max_bytes, until if kind == "text/event-stream" else None)
+                return Answer(connection.status, kind, connection.headers, content)
+            except ConnectionBroken as error:
+                raise HttpFailed(str(error)) from error
+            finally:
+                pool.give_back(target.place, connection)
 
     @asynccontextmanager
     async def stream(
@@ -99,118 +99,84 @@ class SafeHttp:
     ) -> AsyncGenerator[Opened]:
         """The answer as soon as its head has come, which may take `seconds`; open until the block ends. Raises as `request` does.
 
-        In a pool of its own: streams stay open, and would keep all others from their server.
+        On a connection of its own: streams stay open, and would keep all others from their server.
         """
-        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS)
-        with _failures():
-            self._check_literal(url)
+        target, sent = self._prepared(method, url, headers, body)
+        connection: HttpConnection | None = None
+        try:
             async with asyncio.timeout(seconds):
-                answer = await self._open_streams().request(
-                    method, url, headers=headers, data=body, timeout=limits, allow_redirects=False
-                )
-        try:
-            with _failures():
-                _not_elsewhere(answer)
-            yield Opened(answer)
+                connection = await self._connected(target.place)
+                try:
+                    await connection.ask(sent)
+                except ConnectionBroken as error:
+                    raise HttpFailed(str(error)) from error
+            _usable(connection)
+            yield Opened(connection)
         finally:
-            answer.close()
+            if connection is not None:
+                connection.close()
 
     async def close(self) -> None:
-        for session in (self._session, self._streams):
-            if session is not None:
-                await session.close()
-        self._session = self._streams = None
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = None
 
-    def _check_literal(self, url: str) -> None:
-        """An address in place of a name is never resolved, so it is judged here."""
-        _check_address_in(url, tuple(self._own_networks()))
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
-            self._session = self._pool(64, 16)
-        return self._session
-
-    def _open_streams(self) -> aiohttp.ClientSession:
-        if self._streams is None or self._streams.closed:
-            self._streams = self._pool(0, 0)
-        return self._streams
-
-    def _pool(self, limit: int, limit_per_host: int) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            resolver=self._resolver,
-            use_dns_cache=False,
-            ssl=ssl.create_default_context(),
-            limit=limit,
-            limit_per_host=limit_per_host,
-        )
-        return aiohttp.ClientSession(
-            connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
-        )
-
-
-@contextmanager
-def _failures() -> Generator[None]:
-    """What the client library raises, as `HttpFailed` or `AddressRefused`."""
-    try:
-        yield
-    except aiohttp.ClientConnectorDNSError as error:
-        if isinstance(error.os_error, _Judged):
-            raise error.os_error.refused from error
-        raise HttpFailed("its name cannot be resolved") from error
-    except AddressRefused:
-        raise
-    except aiohttp.ClientError as error:
-        raise HttpFailed(f"it could not be reached or broke off ({type(error).__name__})") from error
-    except ValueError as error:
-        raise HttpFailed("its address or a header is not usable") from error
-
-
-def _not_elsewhere(answer: aiohttp.ClientResponse) -> None:
-    if 300 <= answer.status < 400:
-        raise HttpFailed(f"it answered with a redirect ({answer.status}), which is not followed")
-
-
-def _kind(answer: aiohttp.ClientResponse) -> str:
-    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-class _Judged(OSError):
-    """How a refusal travels through the client library: it takes `OSError` from a resolver."""
-
-    def __init__(self, refused: AddressRefused) -> None:
-        super().__init__(str(refused))
-        self.refused = refused
-
-
-class _JudgingResolver(AbstractResolver):
-    def __init__(self, own_networks: Callable[[], Sequence[str]], resolve: Resolve) -> None:
-        self._own_networks, self._resolve = own_networks, resolve
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        del family  # all families are asked for, and judged
-        found = await asyncio.to_thread(self._resolve, host, port)
+    def _prepared(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[Target, bytes]:
+        """Where it goes and what is sent there. An address in place of a name is judged here, at every request."""
         try:
-            addresses = check_all(host, found, self._own_networks())
-        except AddressRefused as error:
-            raise _Judged(error) from error
-        return [_result(host, address, port) for address in addresses]
+            target = target_of(url)
+            sent = request_bytes(method, target, headers, body)
+        except ValueError as error:
+            raise HttpFailed("its address or a header is not usable") from error
+        _check_literal(target.place.host, tuple(self._own_networks()))
+        return target, sent
 
-    async def close(self) -> None:
-        """Holds nothing."""
+    async def _connected(self, place: Place) -> HttpConnection:
+        """A connection to one of the addresses that were judged. Raises `HttpFailed`, `AddressRefused`."""
+        loop = asyncio.get_running_loop()
+        tls = self._context() if place.secure else None
+        failed: OSError | None = None
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                for address in await self._judged(place):
+                    try:
+                        _, connection = await loop.create_connection(
+                            HttpConnection, address, place.port, ssl=tls, server_hostname=place.host if tls else None
+                        )
+                        return connection
+                    except OSError as error:
+                        failed = error
+        except TimeoutError as error:
+            raise HttpFailed(f"it could not be reached in {CONNECT_SECONDS:g} s") from error
+        raise HttpFailed(f"it could not be reached ({type(failed).__name__})") from failed
+
+    async def _judged(self, place: Place) -> Sequence[str]:
+        if _is_address(place.host):
+            found: Sequence[str] = [place.host]
+        else:
+            try:
+                found = await asyncio.to_thread(self._resolve, place.host, place.port)
+            except OSError as error:
+                raise HttpFailed("its name cannot be resolved") from error
+        return check_all(place.host, found, self._own_networks())
+
+    def _context(self) -> ssl.SSLContext:
+        # Made when it is needed: it reads every certificate authority there is.
+        self._tls = self._tls or ssl.create_default_context()
+        return self._tls
 
 
-def _result(host: str, address: str, port: int) -> ResolveResult:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return {
-        "hostname": host,
-        "host": address,
-        "port": port,
-        "family": family,
-        "proto": 0,
-        "flags": socket.AI_NUMERICHOST,
-    }
+def _usable(connection: HttpConnection) -> str:
+    """The answer's kind. Raises `HttpFailed` for one that is not followed, or not to be read."""
+    if 300 <= connection.status < 400:
+        raise HttpFailed(f"it answered with a redirect ({connection.status}), which is not followed")
+    if connection.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise HttpFailed("its answer is compressed, which nobody asked for")
+    return _kind(connection)
+
+
+def _kind(connection: HttpConnection) -> str:
+    return connection.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _ask_the_system(host: str, port: int) -> Sequence[str]:
@@ -219,9 +185,8 @@ def _ask_the_system(host: str, port: int) -> Sequence[str]:
 
 
 @lru_cache(maxsize=1024)
-def _check_address_in(url: str, own_networks: tuple[str, ...]) -> None:
+def _check_literal(host: str, own_networks: tuple[str, ...]) -> None:
     """Raises `AddressRefused`. What passed is remembered: the same address and the same networks give the same answer."""
-    host = URL(url).host or ""
     if _is_address(host):
         check_all(host, [host], own_networks)
 
@@ -236,10 +201,10 @@ def _is_address(host: str) -> bool:
     return False
 
 
-async def _read(content: aiohttp.StreamReader, most: int, until: Callable[[bytes], bool] | None) -> bytes:
+async def _read(connection: HttpConnection, most: int, until: Callable[[bytes], bool] | None) -> bytes:
     found = bytearray()
-    async for chunk in content.iter_any():
-        found += chunk
+    while piece := await connection.next():
+        found += piece
         if len(found) > most:
             raise HttpFailed(f"its answer has more than the {most} bytes allowed")
         if until is not None and until(bytes(found)):

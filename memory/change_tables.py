@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import Index, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from memory.tables import Base
@@ -83,13 +83,14 @@ class VerdictRow(Base):
 
 
 class FactsRow(Base):
-    """The facts of a verdict, by the hash of their text: what a replay under another law judges again."""
+    """The facts of a change's last verdict, by the hash of their text: what a replay under another law judges again."""
 
     __tablename__ = "facts"
 
     sha: Mapped[str] = mapped_column(String(64), primary_key=True)
-    #: Canonical JSON, as hashed.
-    body: Mapped[str] = mapped_column(Text)
+    #: Canonical JSON, as hashed, compressed (zlib); and how many bytes that is.
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
+    size: Mapped[int] = mapped_column(Integer)
 
 
 class ReplayRow(Base):

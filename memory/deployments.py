@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from memory.rows import Statement
+from memory.rows import Rows, Statement
 from memory.session import Database
 from memory.tables import DeploymentRow, IncidentRow
 
@@ -51,9 +51,11 @@ def serving(session: Session, team: str) -> DeploymentRow | None:
     ).first()
 
 
-def is_open(database: Database, deployment_id: str) -> bool:
-    """Asked at every call of the gateway: one row, by its key."""
-    return database.look(_IS_OPEN, {"id": deployment_id}) is not None
+def is_open(database: Database, deployment_id: str, rows: Rows | None) -> bool:
+    """Asked at every call of the gateway: one row, by its key; in the transaction of `rows`, for whoever holds one."""
+    values = {"id": deployment_id}
+    found = database.look(_IS_OPEN, values) if rows is None else rows.execute(_IS_OPEN, values).fetchone()
+    return found is not None
 
 
 def end(row: DeploymentRow, *, ended_as: str, reason: str, at: datetime) -> None:

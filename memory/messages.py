@@ -182,6 +182,16 @@ def latest(
     return [_carried(row) for row in session.scalars(query)]
 
 
+def conversation(session: Session, sender: str, receiver: str, prefix: str, most: int) -> list[Carried]:
+    """The newest messages of one sender to one receiver whose correlation id begins so, newest first."""
+    query = select(MessageRow).where(
+        MessageRow.receiver == receiver,
+        MessageRow.sender == sender,
+        MessageRow.correlation_id.startswith(prefix, autoescape=True),
+    )
+    return [_carried(row) for row in session.scalars(query.order_by(MessageRow.at.desc()).limit(most))]
+
+
 def _carried(row: MessageRow) -> Carried:
     sent = Sent(
         id=row.id,

@@ -46,13 +46,9 @@ class Database:
         try:
             yield
         except Exception as error:
-            if not is_operational(error):
-                raise
-            said = str(getattr(error, "orig", error)).strip() or "no reason given"
-            raise Unwritable(
-                f"the company's database takes no writes now ({said.splitlines()[0]}); if the disk is full, free some room, "
-                "then try again"
-            ) from error
+            if is_operational(error):
+                raise unwritable(error) from error
+            raise
 
     @contextmanager
     def _begin(self) -> Generator[Session]:
@@ -88,6 +84,15 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def unwritable(error: Exception) -> Unwritable:
+    """What the driver said, for people."""
+    said = str(getattr(error, "orig", error)).strip() or "no reason given"
+    return Unwritable(
+        f"the company's database takes no writes now ({said.splitlines()[0]}); if the disk is full, free some room, "
+        "then try again"
+    )
 
 
 def is_operational(error: BaseException) -> bool:

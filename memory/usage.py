@@ -77,6 +77,12 @@ def total(session: Session, team: str | None = None, day: str | None = None, run
     return Total(calls, tokens_in, tokens_out, micro)
 
 
+def metered(session: Session, run: str) -> Total | None:
+    """What a run took, where that is known: None without calls, or if one of them took tokens that nobody counted."""
+    outcomes = set(session.scalars(select(UsageRow.outcome).where(UsageRow.run == run).distinct()))
+    return total(session, run=run) if outcomes and outcomes <= _COUNTED else None
+
+
 def committed_by_run(session: Session, run: str) -> int:
     """Micro-dollars that a run has cost in all teams, with what is held for its calls under way."""
     spent = session.scalar(select(func.sum(UsageRow.usd_micro)).where(UsageRow.run == run))
@@ -86,6 +92,8 @@ def committed_by_run(session: Session, run: str) -> int:
     return int(spent or 0) + int(session.scalar(held) or 0)
 
 
+#: How calls end whose tokens are known: answered and counted, or not worked on at all.
+_COUNTED = frozenset({"ok", "rate_limit", "quota", "unreachable", "key_refused", "no_such_model", "not_accepted"})
 _INSERT = insert_into("usage", [field.name for field in fields(Usage)])
 
 

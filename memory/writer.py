@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import anyio
 
 from memory.rows import Rows, Statement
-from memory.session import Database, Unwritable, is_operational
+from memory.session import Database, Unwritable, is_operational, unwritable
 from memory.transactions import Direct, Lazy
 
 T = TypeVar("T")
@@ -97,10 +97,10 @@ class Writer:
             if self._closed or (rows := self._begun()) is None:
                 return None
             try:
-                with self.database.saying_unwritable(), rows:
+                with rows:
                     outcome = _Outcome(work(rows))
             except Exception as error:  # noqa: BLE001 - the caller raises it
-                return _Outcome(error=error)
+                return _Outcome(error=unwritable(error) if is_operational(error) else error)
         finally:
             self._writing.release()
         if rows.commits % CHECKPOINT_EVERY == 0:

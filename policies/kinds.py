@@ -14,7 +14,9 @@ TEAM_ZONES = frozenset({"teams", "meta_teams"})
 #: What parents know of the teams below them: made by the factory from the teams' own specs, so part of a change to a team.
 REPORTS = "reports/"
 #: Folders beside the teams that are no team's: not a matter of policy, or an agent's reach would be.
-PLATFORM_FOLDERS = frozenset({("teams", "runtime"), ("teams", "catalog"), ("meta_teams", "delivery")})
+PLATFORM_FOLDERS = frozenset(
+    {("teams", "runtime"), ("teams", "resilience"), ("teams", "catalog"), ("meta_teams", "delivery")}
+)
 
 
 class Ground(StrEnum):

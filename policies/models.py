@@ -8,16 +8,16 @@ from pydantic import Field, StringConstraints, model_validator
 
 from policies.access import Grantee
 from policies.facts import Frozen
+from policies.providers import BUILT_IN, RESERVED, NamedProvider, ProviderName
 
 #: A provider, or one model at a provider.
 LinkName = Annotated[
-    str, StringConstraints(pattern=r"^(?:local|anthropic|openai)(?:/[A-Za-z0-9][A-Za-z0-9._:/-]*)?$", max_length=100)
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?:/[A-Za-z0-9][A-Za-z0-9._:/-]*)?$", max_length=100),
 ]
 ChainName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", max_length=40)]
 Purpose = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 When = Literal["never", "near_limit", "always"]
-#: Names that mean something else already.
-_RESERVED = {"default", "rehearsal", "lexical", "local", "anthropic", "openai"}
 
 
 class Override(Frozen):
@@ -77,6 +77,8 @@ def _shipped() -> dict[str, tuple[str, ...]]:
 class ModelsLaw(Frozen):
     """The whole file. Its defaults are what the shipped file says, for a company founded before there was one."""
 
+    #: Beside the three that the environment alone sets up.
+    providers: dict[ProviderName, NamedProvider] = Field(default_factory=dict, max_length=30)
     chains: dict[ChainName, Annotated[tuple[LinkName, ...], Field(min_length=1, max_length=10)]] = Field(
         default_factory=_shipped, min_length=1
     )
@@ -88,13 +90,35 @@ class ModelsLaw(Frozen):
     circuit: Circuit = Circuit()
     loops: LoopLimits = LoopLimits()
     queue: Queue = Queue()
-    embeddings: Annotated[str, StringConstraints(pattern=r"^(?:lexical|(?:local|openai)/\S+)$", max_length=100)] = (
-        "lexical"
-    )
+    embeddings: Annotated[
+        str, StringConstraints(pattern=r"^(?:lexical|[a-z][a-z0-9]*(?:-[a-z0-9]+)*/\S+)$", max_length=100)
+    ] = "lexical"
+
+    @model_validator(mode="after")
+    def _names_providers_that_are_there(self) -> Self:
+        if taken := sorted(RESERVED & set(self.providers)):
+            raise ValueError(f"providers.{taken[0]}: this name means something else; choose another")
+        for chain, links in self.chains.items():
+            for link in links:
+                self._knows(link, f"chains.{chain}")
+        if self.embeddings != "lexical":
+            provider = self._knows(self.embeddings, "embeddings")
+            if provider == "anthropic" or (provider in self.providers and self.providers[provider].langchain):
+                raise ValueError(f"embeddings: {provider} makes none here; name a provider that speaks OpenAI's wire")
+        return self
+
+    def _knows(self, link: str, where: str) -> str:
+        provider = link.partition("/")[0]
+        if provider not in BUILT_IN and provider not in self.providers:
+            known = ", ".join((*BUILT_IN, *sorted(self.providers)))
+            raise ValueError(
+                f"{where}: there is no provider {provider!r}; put it under providers, or name one of {known}"
+            )
+        return provider
 
     @model_validator(mode="after")
     def _names_chains_that_are_there(self) -> Self:
-        if taken := sorted(_RESERVED & set(self.chains)):
+        if taken := sorted((RESERVED | set(self.providers)) & set(self.chains)):
             raise ValueError(f"chains.{taken[0]}: this name means something else; choose another")
         for name, links in self.chains.items():
             if len(set(links)) != len(links):
@@ -106,6 +130,10 @@ class ModelsLaw(Frozen):
             if chain is not None and chain not in self.chains:
                 raise ValueError(f"{where}: there is no chain {chain!r}; name one of {', '.join(sorted(self.chains))}")
         return self
+
+    def is_named(self, link: str) -> bool:
+        """Whether the link's provider is one that this file names."""
+        return link.partition("/")[0] in self.providers
 
     def chain_for(self, team: str, member: str, purpose: str) -> str:
         """The name of the chain that `default` means for this call."""

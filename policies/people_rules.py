@@ -11,7 +11,7 @@ from policies.facts import Kind
 from policies.kinds import LAW_FOLDER, Ground, is_report, zone_of
 from policies.law import From, Liftable
 from policies.patterns import matches
-from policies.verdict import Verdict, allow, deny, listed, many, needs_approval, shown
+from policies.verdict import Missing, Verdict, allow, deny, listed, many, needs_approval, shown
 
 
 def authority(case: Case) -> Verdict:
@@ -87,7 +87,12 @@ def approvals(case: Case) -> Verdict:
     missing = [it for it in demand.groups if _of_group(case, it.group, names) < it.approvals]
     if len(names) >= demand.approvals and not missing:
         return allow("approvals", count)
-    return needs_approval("approvals", _what_is_missing(case, demand, names, missing))
+    reason = _what_is_missing(case, demand, names, missing)
+    able = _able(case, names)
+    if _too_few(case, demand, names, able, missing):
+        return needs_approval("approvals", reason)
+    lacking = [demand.approvals - len(names), *(it.approvals - _of_group(case, it.group, names) for it in missing)]
+    return needs_approval("approvals", reason, Missing(approvals=max(lacking), may_approve=tuple(able)))
 
 
 def _of_group(case: Case, group: str, names: Sequence[str]) -> int:
@@ -95,14 +100,25 @@ def _of_group(case: Case, group: str, names: Sequence[str]) -> int:
     return len({name.casefold() for name in names} & members)
 
 
+def _able(case: Case, names: Sequence[str]) -> list[str]:
+    """Who may approve and has not."""
+    said_yes = {name.casefold() for name in names}
+    return [it for it in case.law.changes.people if case.may_approve(it) and it.casefold() not in said_yes]
+
+
+def _too_few(case: Case, demand: Demand, names: Sequence[str], able: Sequence[str], missing: Sequence[From]) -> bool:
+    """Whether the change lacks approvals even if everybody approves who may."""
+    everybody = [*names, *able]
+    return len(everybody) < demand.approvals or any(
+        _of_group(case, it.group, everybody) < it.approvals for it in missing
+    )
+
+
 def _what_is_missing(case: Case, demand: Demand, names: Sequence[str], missing: Sequence[From]) -> str:
     head, wanted = case.facts.head[:12], demand.approvals
-    said_yes = {name.casefold() for name in names}
-    able = [it for it in case.law.changes.people if case.may_approve(it) and it.casefold() not in said_yes]
+    able = _able(case, names)
     groups = "".join(f"{it.approvals} of them by the group {it.group}; " for it in missing)
-    if len(able) + len(names) < wanted or any(
-        _of_group(case, it.group, [*names, *able]) < it.approvals for it in missing
-    ):
+    if _too_few(case, demand, names, able, missing):
         return (
             f"wants {many(wanted, 'approval')} of {head} ({demand.why}) by people who neither opened it nor asked for it; {groups}"
             f"policies/changes.yaml lists too few of them; {_way_out(case)}"

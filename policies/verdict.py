@@ -27,6 +27,15 @@ _WEIGHT = {outcome: weight for weight, outcome in enumerate(Outcome)}
 _SIGN = {Outcome.ALLOW: "[ok]", Outcome.PENDING: "[wait]", Outcome.NEEDS_APPROVAL: "[person]", Outcome.DENY: "[no]"}
 
 
+class Missing(BaseModel):
+    """Approvals that are still missing, and who may give one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    approvals: int
+    may_approve: tuple[str, ...]
+
+
 class Verdict(BaseModel):
     """One rule's answer, or (with children) the answer of all of them."""
 
@@ -37,6 +46,8 @@ class Verdict(BaseModel):
     reason: str
     #: When a pending verdict may turn out otherwise by itself (UTC).
     retry_at: datetime | None = None
+    #: What people can add, where that is all that is missing.
+    missing: Missing | None = None
     children: tuple[Verdict, ...] = ()
 
     @property
@@ -76,8 +87,8 @@ def deny(rule: str, reason: str) -> Verdict:
     return Verdict(outcome=Outcome.DENY, rule=rule, reason=reason[:MAX_REASON])
 
 
-def needs_approval(rule: str, reason: str) -> Verdict:
-    return Verdict(outcome=Outcome.NEEDS_APPROVAL, rule=rule, reason=reason[:MAX_REASON])
+def needs_approval(rule: str, reason: str, missing: Missing | None = None) -> Verdict:
+    return Verdict(outcome=Outcome.NEEDS_APPROVAL, rule=rule, reason=reason[:MAX_REASON], missing=missing)
 
 
 def pending(rule: str, reason: str, retry_at: datetime | None = None) -> Verdict:

@@ -6,6 +6,7 @@ the same file. What stands there follows from the team specs alone, so a gate ca
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from pydantic import TypeAdapter
@@ -35,19 +36,33 @@ REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
 
 
 def parent_of(spec: TeamSpec, places: Mapping[str, str]) -> str:
-    """The team placed nearest above (`marketing` for `marketing.socialmedia`), else the executive team. `places`: placement to name."""
+    """The team placed nearest above (`marketing` for `marketing.socialmedia`), else the executive team.
+
+    `places` is placement to name, of the placements that one team has alone: see `places_of`.
+    """
     parts = spec.placement.split(".")
     for length in range(len(parts) - 1, 0, -1):
         above = places.get(".".join(parts[:length]))
-        if above and above != spec.name:
+        if above is not None:
             return above
     return EXECUTIVE
+
+
+def places_of(teams: Iterable[TeamSpec]) -> dict[str, str]:
+    """Placement to name, of the placements that one team has alone.
+
+    Teams may share a placement: they are siblings, none leads another. So nothing can report to one of them by its placement, and what
+    is placed below reports further up, rather than to whichever has the later name.
+    """
+    teams = tuple(teams)
+    shared = Counter(team.placement for team in teams)
+    return {team.placement: team.name for team in teams if shared[team.placement] == 1}
 
 
 def relations(teams: Iterable[TeamSpec]) -> list[tuple[TeamSpec, TeamSpec]]:
     """(parent, child) for every team whose parent is among `teams`, by the names of both."""
     known = {team.name: team for team in teams}
-    places = {team.placement: name for name, team in sorted(known.items())}
+    places = places_of(known.values())
     pairs = [(known.get(parent_of(team, places)), team) for team in known.values()]
     return sorted(
         ((parent, child) for parent, child in pairs if parent is not None and parent.name != child.name),

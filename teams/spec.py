@@ -22,7 +22,21 @@ SKEPTIC_FROM = 5
 
 #: Names that would collide with what already lives beside the teams, or mean something to a cluster or to Python.
 RESERVED_NAMES = frozenset(
-    {"teams", "spec", "runtime", "catalog", "gateway", "default", "system", "main", "test", "tests", "team", "elf"}
+    {
+        "teams",
+        "spec",
+        "runtime",
+        "resilience",
+        "catalog",
+        "gateway",
+        "default",
+        "system",
+        "main",
+        "test",
+        "tests",
+        "team",
+        "elf",
+    }
 )
 
 #: Who leads a department (F20). What is not listed reports to the CEO.

@@ -68,11 +68,12 @@ def throw_away_company(
     keep: bool = False,
     database_url: str | None = None,
     alert_urls: tuple[str, ...] = (),
+    otel_endpoint: str | None = None,
     first: Callable[[Settings, Home], object] | None = None,
 ) -> Generator[Stage]:
     """A company that is gone, with all its files, when the block ends (unless kept). Its database is in its home, or at the URL.
 
-    `alert_urls`: who is told in this play. `first` happens before it is started.
+    `alert_urls`, `otel_endpoint`: who is told of this play, and where its traces go. `first` happens before it is started.
     """
     folder = Path(tempfile.mkdtemp(prefix="elf-"))
     home = Home(folder)
@@ -85,7 +86,7 @@ def throw_away_company(
         database_url=database,
         # What belongs to somebody's real company (who is told, which servers, whose collector) stays out of a play.
         alert_urls=alert_urls,
-        otel_endpoint=None,
+        otel_endpoint=otel_endpoint,
         mcp_servers="",
         mcp_services_file=None,
         kube=None,

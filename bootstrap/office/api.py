@@ -46,12 +46,14 @@ class Ask(_Body):
 
 
 class Approve(_Body):
-    head: str = Field(default="", pattern="^([0-9a-f]{7,40})?$")
+    #: The commit that the person saw: a yes is to that one.
+    head: str = Field(pattern="^[0-9a-f]{7,40}$")
     why: str = Field(default="", max_length=2000)
 
 
 class Override(_Body):
-    head: str = Field(default="", pattern="^([0-9a-f]{7,40})?$")
+    #: The commit that the person saw: a yes is to that one.
+    head: str = Field(pattern="^[0-9a-f]{7,40}$")
     why: Text
     hours: float | None = Field(default=None, gt=0, le=24 * 31)
 
@@ -99,8 +101,8 @@ class Propose(_Body):
         return Asked(self.title, self.why, files, self.retire, self.whole, self.change)
 
 
-def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
-    """The app to mount at /api. Errors are `{"error": sentence}`."""
+def office_api(office: Office, identity: Identity, now: Callable[[], datetime], *more: APIRouter) -> FastAPI:
+    """The app to mount at /api, with `more` pages behind the same token. Errors are `{"error": sentence}`."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     def person(request: Request) -> None:
@@ -200,6 +202,8 @@ def office_api(office: Office, identity: Identity, now: Callable[[], datetime]) 
     def audit(lines: Annotated[int, Query(ge=1, le=1000)] = 40) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         return office.audit(lines)
 
+    for pages in more:
+        router.include_router(pages)
     app.include_router(router)
     _answer_errors(app)
     return app

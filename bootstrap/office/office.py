@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ import anyio.to_thread
 from bootstrap.office.correspondence import correspondence
 from bootstrap.office.describe import Teams
 from bootstrap.office.figures import company_figures
+from bootstrap.office.history import remembered
 from bootstrap.office.law_desk import LawDesk, lasting
 from bootstrap.office.proposals import ProposalDesk
 from bootstrap.office.spending import Spending
@@ -24,18 +25,19 @@ from mcp_servers.git.changes import Change, Changes, HeadMoved
 from mcp_servers.git.merge_desk import Closed, Merged, MergeDesk, NotYet
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server import describe
-from memory import ledger, messages, registry
+from memory import ledger, registry
 from memory.session import Database
 from policies.verdict import Outcome
 from teams.chart import EXECUTIVE
-from teams.messages import Envelope, PersonMessage, Reply, TaskAssignment, Utterance
+from teams.messages import Envelope, PersonMessage, Reply, TaskAssignment
 from teams.runtime.gateway_client import Gateway
 
 PERSON, LOGIN = "person:owner", "owner"
 CEO_TEAM = EXECUTIVE
-#: Earlier turns the CEO is shown with a message.
-REMEMBERED_TURNS = 6
-_TURN_LENGTH = 2000
+#: How long the CEO may take: a wish goes through several models. Less than its sender waits (`TEAM_TIMEOUT`).
+PATIENCE = timedelta(minutes=9, seconds=30)
+#: What is said in the office and at the command line is one conversation; other clients have their own.
+_SAID = "say-"
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class Office:
     proposals: ProposalDesk
     #: Where proposed code is run, for people; or why nowhere.
     sandbox: Callable[[], str]
+    #: Models that the law names and that cannot be used, each with why and what to do.
+    models_left_out: Callable[[], Mapping[str, str]] = dict
     #: In whose name the person at this machine approves and rejects.
     approver: str = PERSON
 
@@ -72,15 +76,20 @@ class Office:
 
     async def say(self, text: str) -> dict[str, Any]:
         """The person's message to the CEO, the answer, and what is really there of what it speaks of."""
-        history = await anyio.to_thread.run_sync(self._history)
-        message = PersonMessage(text=text, history=history)
-        envelope = Envelope(kind="person_message", correlation_id=f"say-{uuid4().hex}", payload=message)
-        reply = await self.person.send(LOGIN, CEO_TEAM, text, envelope)
+        history = await anyio.to_thread.run_sync(remembered, self.database, PERSON, CEO_TEAM, _SAID)
+        return await self.tell(PersonMessage(text=text, history=history), f"{_SAID}{uuid4().hex}")
+
+    async def tell(self, message: PersonMessage, correlation_id: str) -> dict[str, Any]:
+        """A message to the CEO as one piece of business; the same id again goes on with what was begun under it."""
+        envelope = Envelope(
+            kind="person_message", correlation_id=correlation_id, deadline=self.now() + PATIENCE, payload=message
+        )
+        reply = await self.person.send(LOGIN, CEO_TEAM, message.text, envelope)
         evidence = await anyio.to_thread.run_sync(lambda: self._evidence(reply))
         return {
             "answer": reply.text,
             "state": reply.state,
-            "rehearsal": self.model_name() == "rehearsal",
+            "rehearsal": self.rehearses(),
             "correlation_id": envelope.correlation_id,
             "evidence": evidence,
         }
@@ -101,25 +110,13 @@ class Office:
             "team": team,
             "answer": reply.text,
             "state": reply.state,
-            "rehearsal": self.model_name() == "rehearsal",
+            "rehearsal": self.rehearses(),
             "correlation_id": envelope.correlation_id,
         }
 
-    def _history(self) -> tuple[Utterance, ...]:
-        """The last turns of the person and the CEO, oldest first."""
-        with self.database.read() as session:
-            carried = messages.latest(session, CEO_TEAM, most=REMEMBERED_TURNS * 3)
-        turns = [
-            (("person", one.sent.text), ("ceo", one.answer.text))
-            for one in carried
-            if one.sent.sender == PERSON and one.sent.receiver == CEO_TEAM and one.answer
-        ]
-        return tuple(
-            Utterance(speaker=speaker, text=words[:_TURN_LENGTH])
-            for turn in reversed(turns[:REMEMBERED_TURNS])
-            for speaker, words in turn
-            if words.strip()
-        )
+    def rehearses(self) -> bool:
+        """Whether it is the rehearsal model that speaks."""
+        return self.model_name() == "rehearsal"
 
     def _evidence(self, reply: Reply) -> list[dict[str, Any]]:
         """For each thing the CEO's team did: what the company's own records say of it now."""
@@ -132,7 +129,8 @@ class Office:
                 change = describe(self.gate.get(int(number)), self.database)
                 verdict = change["verdict"]["outcome"] if change["verdict"] else "not judged yet"
                 text = f"change #{change['number']} is {change['state']} ({change['branch']}), verdict: {verdict}"
-                found.append({"kind": "change", "change": change["number"], "team": data.get("team"), "text": text})
+                head = {"change": change["number"], "head": change["head"]}
+                found.append({"kind": "change", **head, "team": data.get("team"), "text": text})
             else:
                 text = f"{effect.get('team')} answered: {result.get('state')}"
                 found.append(
@@ -153,13 +151,13 @@ class Office:
         return describe(change, self.database) | told
 
     def approve(self, number: int, head: str, why: str) -> dict[str, Any]:
-        """Approves exactly `head` (empty: what is there now) and merges if the law then allows it."""
+        """Approves exactly `head` (its first digits will do) and merges if the law then allows it."""
         result = self.desk.approve(number, self.approver, self._head(number, head), why)
         self.notice()
         return self._decided(number, result, {Merged: "approved and merged", NotYet: "approved; not merged yet"})
 
     def override(self, number: int, head: str, why: str, hours: float | None) -> dict[str, Any]:
-        """Lifts, of exactly `head` (empty: what is there now), what the law lets this person lift; then merges if it allows it."""
+        """Lifts, of exactly `head` (its first digits will do), what the law lets this person lift; then merges if it allows it."""
         result = self.desk.override(number, self.approver, self._head(number, head), why, lasting(hours))
         self.notice()
         return self._decided(number, result, {Merged: "overridden and merged", NotYet: "overridden; not merged yet"})
@@ -194,6 +192,7 @@ class Office:
         return {
             "teams": teams,
             "models": self.model_name(),
+            "models_left_out": dict(self.models_left_out()),
             "confinement": "; ".join(confinements) or "not known yet",
             "sandbox": self.sandbox(),
             "main": self.repository.resolve("refs/heads/main"),

@@ -8,5 +8,6 @@ This is a company of AI teams, and it is running. It has no web pages yet; talk 
   ./elf status                                              how everybody is
   ./elf --help                                              everything else
 
-For programs, each with a token: /v1 (OpenAI's API), /mcp (tools), /a2a/TEAM (messages), /forge (Git and GitHub's API).
+For programs, each with a token: /v1 (OpenAI's API), /mcp (tools), /a2a/TEAM (messages), /forge (Git and GitHub's API); for your own
+chat and MCP clients, which talk to the CEO: ./elf token new NAME
 """

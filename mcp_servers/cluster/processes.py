@@ -135,6 +135,10 @@ class LocalProcesses:
     def running(self) -> Mapping[str, Running]:
         return {id_: child.running for id_, child in self._children.items()}
 
+    def team_by_pid(self) -> Mapping[int, str]:
+        """Every live team process."""
+        return {child.pid: child.running.team for child in self._children.values()}
+
     def ending(self, deployment_id: str) -> str | None:
         return self._endings.get(deployment_id)
 

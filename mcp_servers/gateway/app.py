@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 
 from mcp_servers.gateway.a2a_api import Relay, TeamAddress, a2a_router
 from mcp_servers.gateway.allowance import Allowance, BudgetLaw
+from mcp_servers.gateway.client_tokens import ClientTokens
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.door import Door
 from mcp_servers.gateway.fast_lane import Endpoint, FastLane
@@ -29,15 +31,18 @@ from mcp_servers.gateway.pass_through_calls import PassThrough
 from mcp_servers.gateway.pass_through_stream import Patience
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.recalled import recall
+from mcp_servers.gateway.reception import Colleague, Reception
 from mcp_servers.gateway.tool_calls import ToolCalls, note_quarantine
 from mcp_servers.gateway.upstreams import ToolServer, Upstreams
 from mcp_servers.monitor.observer import Nobody, Observer
 from mcp_servers.resilience.load import LoadGate
 from mcp_servers.resilience.queue import Queue
 from memory import messages
-from memory.session import Database
+from memory.session import Database, Unwritable
 from memory.writer import Writer
 from policies.models import ModelsLaw
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,9 @@ class GatewayParts:
     patience: Patience = field(default_factory=Patience)
     #: Where calls wait for their turn.
     queue: Queue = field(default_factory=Queue)
+    #: Tokens of people's own clients, and whom they talk with; asked for when somebody comes. Both or neither.
+    client_tokens: ClientTokens | None = None
+    colleague: Callable[[], Colleague] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,8 @@ class Gateway:
     relay: Relay
     through: PassThrough
     writer: Writer
+    #: Where people's own clients come in; None: they do not.
+    reception: Reception | None
 
     def before(self, app: ASGIApp) -> ASGIApp:
         """The app that includes `router`, with the gateway's busiest paths served before its routing."""
@@ -110,13 +120,17 @@ class Gateway:
         await self.models.close()
         await self.client.aclose()
         await self.upstreams.close()
+        try:
+            await to_thread.run_sync(self.door.settle_refusals)
+        except Unwritable as error:
+            log.warning("refusals that were counted could not be written down: %s", error)
         await to_thread.run_sync(self.writer.close)
 
 
 def create_gateway(parts: GatewayParts) -> Gateway:
     """Builds the gateway and closes what an earlier one left open. Blocking; called once, before serving."""
     settings = parts.model_settings
-    prices = Prices(settings.base_url, settings.price_per_million)
+    prices = Prices(settings.base_url, settings.price_per_million, lambda: parts.models_law().providers)
     grants = Grants(parts.access, parts.models_of, parts.named_tools)
     allowance = Allowance(parts.budgets, parts.team_budget_usd)
     writer = Writer(parts.database)
@@ -133,9 +147,11 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     usable = models.usable(DEFAULT_MODEL, prices)
     # So does loading the SDK of the provider in use.
     if usable:
-        models.provider(models.default)
-    router = APIRouter()
-    router.include_router(openai_router(door, models))
+        models.load(models.default)
+    router, reception = APIRouter(), None
+    if parts.client_tokens is not None and parts.colleague is not None:
+        reception = Reception(door, parts.client_tokens, parts.colleague)
+    router.include_router(openai_router(door, models, reception))
     upstreams = Upstreams(
         parts.tool_servers,
         catalogue=parts.catalogue,
@@ -144,9 +160,12 @@ def create_gateway(parts: GatewayParts) -> Gateway:
     calls = ToolCalls(door, upstreams, lambda: parts.models_law().queue)
     with parts.database.read() as session:
         recall(session, calls.rates, door.till.loops, door.till.circuits, parts.models_law().circuit, parts.clock())
-    busiest = {"/mcp": mcp_endpoint(door, upstreams, calls), "/v1/chat/completions": chat_endpoint(door, models)}
+    busiest = {
+        "/mcp": mcp_endpoint(door, upstreams, calls),
+        "/v1/chat/completions": chat_endpoint(door, models, reception),
+    }
     through = PassThrough(door, upstreams, calls, parts.patience)
     router.include_router(pass_through_router(through))
     relay = Relay(door, client, parts.address_of, parts.public_url.rstrip("/"))
     router.include_router(a2a_router(relay))
-    return Gateway(router, busiest, door, models, client, upstreams, relay, through, writer)
+    return Gateway(router, busiest, door, models, client, upstreams, relay, through, writer, reception)

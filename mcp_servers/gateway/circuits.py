@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mcp_servers.gateway.prices import Link
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.resilience.breaker import Circuit, CircuitBreaker, Limits
+from teams.resilience.breaker import Circuit, CircuitBreaker, Limits
 
 #: How long it counts that a link failed, after it might have been tried again and nobody called.
 UNTRIED = timedelta(hours=1)

@@ -9,72 +9,75 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from mcp_servers.gateway.chat import ChatProvider
-from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.endpoints import Endpoint
 from mcp_servers.gateway.openai_provider import OpenAIProvider, Server
-from mcp_servers.gateway.prices import Link, is_own_hardware
 
 if TYPE_CHECKING:
-    from mcp_servers.gateway.anthropic_client import OwnAnthropic
+    from mcp_servers.gateway.langchain_provider import LangChainProvider
 
 CONNECT_SECONDS = 10.0
 
 
 class Clients:
-    """Made when first asked for, closed together."""
+    """Made when first asked for, closed together. An address or a key that the law or a restart changed is another client."""
 
-    def __init__(self, settings: ModelSettings) -> None:
-        self.settings = settings
-        self._openai: dict[Link, OpenAIProvider] = {}
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout = timeout_seconds
+        self._openai: dict[tuple[Endpoint, str], OpenAIProvider] = {}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._anthropic: dict[Link, tuple[OwnAnthropic, ChatProvider]] = {}
+        self._langchain: dict[tuple[Endpoint, str], LangChainProvider] = {}
 
-    def provider(self, link: Link) -> ChatProvider:
-        """The client of a link that is not the rehearsal."""
-        return self._anthropic_client(link) if link.provider == "anthropic" else self.embedder(link)
+    def provider(self, endpoint: Endpoint, model: str) -> ChatProvider:
+        """The client for one model there."""
+        return self.embedder(endpoint, model) if endpoint.langchain is None else self._by_langchain(endpoint, model)
 
-    def embedder(self, link: Link) -> OpenAIProvider:
-        """The client of a link that speaks OpenAI's wire."""
-        if link not in self._openai:
-            self._openai[link] = OpenAIProvider(self._server(link), link.model, link.name)
-        return self._openai[link]
+    def load(self, endpoint: Endpoint, model: str) -> None:
+        """Imports what asking it takes. Blocking. Raises `ProviderFailed`."""
+        if endpoint.langchain is not None:
+            self._by_langchain(endpoint, model).load()
+
+    def embedder(self, endpoint: Endpoint, model: str) -> OpenAIProvider:
+        """The client for one model of an endpoint that speaks OpenAI's wire."""
+        if (endpoint, model) not in self._openai:
+            made = OpenAIProvider(self._server(endpoint), model, f"{endpoint.provider}/{model}")
+            self._openai[endpoint, model] = made
+        return self._openai[endpoint, model]
+
+    def _by_langchain(self, endpoint: Endpoint, model: str) -> LangChainProvider:
+        if (endpoint, model) not in self._langchain:
+            # LangChain takes a second to import: only who uses it waits for it.
+            from mcp_servers.gateway.langchain_provider import LangChainProvider
+
+            made = LangChainProvider(endpoint, model, f"{endpoint.provider}/{model}", self._timeout)
+            self._langchain[endpoint, model] = made
+        return self._langchain[endpoint, model]
 
     async def close(self) -> None:
-        for model, _ in self._anthropic.values():
-            await model.close()
+        for provider in self._langchain.values():
+            await provider.close()
         for session in self._sessions.values():
             await session.close()
-        self._anthropic.clear()
+        self._langchain.clear()
         self._openai.clear()
         self._sessions.clear()
 
-    def _server(self, link: Link) -> Server:
-        settings = self.settings
-        if link.provider == "openai":
-            url, key = settings.openai_url, settings.openai_api_key or ""
-            return Server(url, key, "max_completion_tokens", lambda: self._session(direct=False))
+    def _server(self, endpoint: Endpoint) -> Server:
         # No proxy of the environment stands between us and our own hardware.
-        url, direct = settings.base_url or "", is_own_hardware(settings.base_url or "")
-        key = settings.base_url_api_key or "none"
-        return Server(url, key, "max_tokens", lambda: self._session(direct=direct))
+        direct = endpoint.direct
+        return Server(
+            endpoint.url or "", endpoint.key or "none", endpoint.limit_field, lambda: self._session(direct=direct)
+        )
 
     def _session(self, *, direct: bool) -> aiohttp.ClientSession:
         """Made inside the running event loop, which it belongs to."""
         if direct not in self._sessions:
-            timeout = aiohttp.ClientTimeout(total=self.settings.timeout_seconds, sock_connect=CONNECT_SECONDS)
+            timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS)
             connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
             jar = aiohttp.DummyCookieJar()
             self._sessions[direct] = aiohttp.ClientSession(
                 connector=connector, timeout=timeout, cookie_jar=jar, trust_env=not direct
             )
         return self._sessions[direct]
-
-    def _anthropic_client(self, link: Link) -> ChatProvider:
-        if link not in self._anthropic:
-            # LangChain and Anthropic's SDK take seconds to import: only who uses them waits for them.
-            from mcp_servers.gateway.anthropic_client import anthropic_client
-
-            self._anthropic[link] = anthropic_client(self.settings, link)
-        return self._anthropic[link][1]
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -74,8 +74,9 @@ class Crossing:
         self, make: Callable[[Link], AsyncIterator[Piece]]
     ) -> tuple[AsyncIterator[Piece], Piece | None]:
         while True:
-            stream = make(self.tried.link)
+            stream: AsyncIterator[Piece] | None = None
             try:
+                stream = make(self.tried.link)
                 with anyio.fail_after(self._seconds()):
                     return stream, await anext(stream, None)
             except (ProviderFailed, TimeoutError) as error:
@@ -121,7 +122,7 @@ class Crossing:
         await self._writer.write(lambda rows: self._till.end(rows, self.caller, self.ask, self.tried, meter))
 
 
-async def _close(stream: AsyncIterator[Piece]) -> None:
+async def _close(stream: AsyncIterator[Piece] | None) -> None:
     """Ends the provider's stream now, and with it its connection, rather than when memory is tidied."""
     if isinstance(stream, AsyncGenerator):
         with anyio.CancelScope(shield=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from mcp_servers.gateway.identity import Caller, Identity
 from mcp_servers.gateway.model_queue import Blocked, ModelQueue
 from mcp_servers.gateway.prices import Prices
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.refused_rows import RefusedRows
 from mcp_servers.gateway.till import ModelAsk, Till, Try
 from mcp_servers.gateway.under_way import UnderWay
 from mcp_servers.resilience.queue import Queue
@@ -30,9 +31,6 @@ from memory import ledger, usage
 from memory.rows import Rows, rows_of
 from memory.session import Unwritable
 from memory.writer import Writer
-
-#: At most one ledger row for bad tokens in this time; it carries the count of those before it.
-BAD_TOKEN_EVERY = timedelta(minutes=1)
 
 T = TypeVar("T")
 
@@ -64,7 +62,8 @@ class Door:
         self.prices = prices
         self.clock = clock
         self.new_id = new_id
-        self.till = Till(grants, allowance, prices, clock, new_id)
+        self.refused_rows = RefusedRows()
+        self.till = Till(grants, allowance, prices, clock, new_id, refused_rows=self.refused_rows)
         self.queue = queue or Queue()
         self.till.freed = self.queue.freed
         self._turns = ModelQueue(self.queue, self.till, self.record, clock)
@@ -72,8 +71,6 @@ class Door:
         self.under_way = UnderWay()
         self._writer = writer
         self._identity = identity
-        self._bad_tokens = 0
-        self._bad_tokens_written: datetime | None = None
 
     def claimed(self, authorization: str | None) -> Caller | None:
         """Who the caller's token says it is, by its signature alone; None for a bad one. It passes nobody: `identify` does."""
@@ -87,8 +84,12 @@ class Door:
         try:
             return await to_thread.run_sync(self._identity.identify, authorization, self.clock())
         except Refused:
-            await self._written(self._note_bad_token)
+            await self.note_unknown()
             raise
+
+    async def note_unknown(self) -> None:
+        """Somebody came with a bad token of a kind that is checked elsewhere."""
+        await self._written(self._note_bad_token)
 
     async def begin(self, authorization: str | None, act: Act, decide: Callable[[Caller], None]) -> Caller:
         """Who is calling, and whether it may: `decide` raises `Refused` if not. Either way the ledger says so when this returns.
@@ -183,14 +184,28 @@ class Door:
         return await to_thread.run_sync(reading)
 
     def sweep(self) -> int:
-        """Turns expired reservations into spent money, each with a usage row and a ledger entry; returns how many.
+        """Turns expired reservations into spent money, each with a usage row and a ledger entry; returns how many. Writes down what
+        refusals were only counted for a minute.
 
         Blocking: called by the kernel's tick, in a worker thread.
         """
         return self._writer.write_and_wait(self._swept)
 
+    def settle_refusals(self) -> None:
+        """Writes down every refusal that was only counted so far: before the process ends. Blocking. Raises `Unwritable`."""
+        due = self.refused_rows.due(self.clock(), at_once=True)
+
+        def settled(rows: Rows) -> None:
+            for row in due:
+                ledger.append(rows, row)
+
+        if due:
+            self._writer.write_and_wait(settled)
+
     def _swept(self, rows: Rows) -> int:
         now = self.clock()
+        for row in self.refused_rows.due(now):
+            ledger.append(rows, row)
         lost = usage.close_expired(rows, now)
         for row in lost:
             detail = {"usd_micro": row.usd_micro, "run": row.run, "purpose": row.purpose}
@@ -207,7 +222,7 @@ class Door:
 
     def _identified(self, rows: Rows, authorization: str | None) -> Caller | Refused:
         try:
-            return self._identity.identify(authorization, self.clock())
+            return self._identity.identify(authorization, self.clock(), rows)
         except Refused as refused:
             self._note_bad_token(rows)
             return refused
@@ -216,17 +231,14 @@ class Door:
         self, rows: Rows, caller: Caller, act: Act, outcome: str, more: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
         detail = {**act.detail, **more}
-        ledger.append(rows, ledger.Entry(caller.address, act.action, act.subject, outcome, self.clock(), detail))
+        entry = ledger.Entry(caller.address, act.action, act.subject, outcome, self.clock(), detail)
+        for row in self.refused_rows.rows_for(entry) if outcome == "refused" else (entry,):
+            ledger.append(rows, row)
 
     def _note_bad_token(self, rows: Rows) -> None:
-        """Nobody can fill the ledger by guessing: one row a minute, with the count since the last."""
-        now = self.clock()
-        self._bad_tokens += 1
-        if self._bad_tokens_written is not None and now - self._bad_tokens_written < BAD_TOKEN_EVERY:
-            return
-        detail = {"tries": self._bad_tokens}
-        self._bad_tokens, self._bad_tokens_written = 0, now
-        ledger.append(rows, ledger.Entry("unknown", "identify", "gateway", "refused", now, detail))
+        entry = ledger.Entry("unknown", "identify", "gateway", "refused", self.clock(), {"why": "no valid token"})
+        for row in self.refused_rows.rows_for(entry):
+            ledger.append(rows, row)
 
 
 async def _passed(writing: Awaitable[T]) -> T:

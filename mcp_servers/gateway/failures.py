@@ -17,6 +17,13 @@ FINISH: Mapping[str, FinishReason] = {
     "tool_use": "tool_calls",
     "content_filter": "content_filter",
     "refusal": "content_filter",
+    # Mistral, Google and Amazon, in lower case.
+    "model_length": "length",
+    "safety": "content_filter",
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
 }
 
 

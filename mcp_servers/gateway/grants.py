@@ -71,13 +71,16 @@ class Grants:
         """Calls that a member may make of the tool in a minute; None: no limit."""
         return self.access().rate(caller.team, caller.member, tool)
 
-    def check_tool(self, caller: Caller, tool: str, arguments: Mapping[str, Any]) -> None:
-        """Raises `Refused` unless some grant covers this very call. Decided on the parsed arguments that are then sent."""
+    def check_tool(self, caller: Caller, tool: str, arguments: Mapping[str, Any]) -> int | None:
+        """Raises `Refused` unless some grant covers this very call. Decided on the parsed arguments that are then sent.
+
+        Gives what `rate` does, of the same law.
+        """
         if caller.kind != "member":
-            return
+            return None
         access, who = self.access(), (caller.team, caller.member, tool)
         if access.may_with(*who, arguments, manager=caller.manager):
-            return
+            return access.rate(*who)
         if access.may(*who, manager=caller.manager):
             names = ", ".join(access.wanted_arguments(*who, manager=caller.manager))
             raise Refused(
@@ -86,7 +89,7 @@ class Grants:
                 f"{names}. Give values that fit, or have a person widen the grant by a pull request.",
             )
         if self._named(access, caller, tool):
-            return
+            return access.rate(*who)
         raise Refused(
             "not_allowed",
             f"{caller.address} may not call {tool[:80]}: no grant in policies/access.yaml covers it. "

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from mcp_servers.gateway.refusals import Refused
+from memory.rows import Rows
 
 AUDIENCE = ISSUER = "elf-gateway"
 ALGORITHM = "EdDSA"
@@ -60,10 +61,23 @@ class Caller:
 PERSON = Caller("person", "owner", manager=True, deployment_id=None, kind="person")
 
 
+#: Whether the deployment of that id has not ended: read in the transaction that is given, or else in one of its own.
+IsAlive = Callable[[str, Rows | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """What a token says whose signature and form are good, and from when until when that counts (seconds since 1970)."""
+
+    caller: Caller
+    issued: int
+    expires: int
+
+
 class Identity:
     """Issues and checks tokens with the keys made of one secret, `key`. `deployment_is_alive` may read a database; it is asked last."""
 
-    def __init__(self, key: bytes, operator_sha256: str, deployment_is_alive: Callable[[str], bool]) -> None:
+    def __init__(self, key: bytes, operator_sha256: str, deployment_is_alive: IsAlive) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"the kernel's signing key has {len(key)} bytes; it needs at least {MIN_KEY_BYTES}")
         if not re.fullmatch(r"[0-9a-f]{64}", operator_sha256):
@@ -73,7 +87,7 @@ class Identity:
         self._kid = _thumbprint(self._x)
         self._operator_sha256 = operator_sha256
         self._deployment_is_alive = deployment_is_alive
-        self._signed: dict[str, Mapping[str, Any]] = {}
+        self._signed: dict[str, _Signed] = {}
 
     @property
     def public_keys(self) -> dict[str, Any]:
@@ -96,11 +110,11 @@ class Identity:
         """A token for one of the kernel's own hands, such as `reconciler`."""
         return self._sign(_checked(_HAND, f"kernel:{hand}"), "kernel", "", jti, now, lifetime)
 
-    def identify(self, authorization: str | None, now: datetime) -> Caller:
-        """Who sent this header. Raises `Refused` (unauthenticated). May read a database."""
+    def identify(self, authorization: str | None, now: datetime, rows: Rows | None = None) -> Caller:
+        """Who sent this header. Raises `Refused` (unauthenticated). May read a database: through `rows`, where that is given."""
         caller = self.claimed(authorization, now)
-        if caller.deployment_id is not None and not self._deployment_is_alive(caller.deployment_id):
-            raise _refused()
+        if caller.deployment_id is not None and not self._deployment_is_alive(caller.deployment_id, rows):
+            raise no_valid_token()
         return caller
 
     def claimed(self, authorization: str | None, now: datetime) -> Caller:
@@ -108,13 +122,16 @@ class Identity:
 
         Raises `Refused` (unauthenticated).
         """
-        token = _bearer(authorization)
+        token = bearer(authorization)
         if token is None:
-            raise _refused()
+            raise no_valid_token()
         sha256 = sha256_hex(token)
         if hmac.compare_digest(sha256, self._operator_sha256):
             return PERSON
-        return _caller(self._claims(token, sha256), now)
+        signed, moment = self._known(token, sha256), now.timestamp()
+        if moment >= signed.expires or signed.issued > moment + CLOCK_LEEWAY.total_seconds():
+            raise no_valid_token()
+        return signed.caller
 
     def _sign(self, subject: str, role: str, deployment_id: str, jti: str, now: datetime, lifetime: timedelta) -> str:
         claims = {
@@ -129,25 +146,25 @@ class Identity:
         }
         return jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self._kid})
 
-    def _claims(self, token: str, sha256: str) -> Mapping[str, Any]:
-        """What a token says whose signature holds. That it holds is remembered; nothing else about it is."""
+    def _known(self, token: str, sha256: str) -> _Signed:
+        """What a token says whose signature holds. That it holds is remembered; whether it still counts is not."""
         if (known := self._signed.get(sha256)) is not None:
             return known
-        claims = self._checked_claims(token)
+        signed = _read(self._checked_claims(token))
         if len(self._signed) >= REMEMBERED_TOKENS:
             self._signed.clear()
-        self._signed[sha256] = claims
-        return claims
+        self._signed[sha256] = signed
+        return signed
 
     def _checked_claims(self, token: str) -> Mapping[str, Any]:
-        # Times are checked by `_caller`, against our own idea of now.
+        # Times are checked at each call, against our own idea of now.
         options: Any = {"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
         try:
             return jwt.decode(
                 token, self._public, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=options
             )
         except (jwt.PyJWTError, ValueError) as error:
-            raise _refused() from error
+            raise no_valid_token() from error
 
 
 def signing_key(secret: bytes) -> Ed25519PrivateKey:
@@ -174,7 +191,8 @@ def sha256_hex(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _bearer(authorization: str | None) -> str | None:
+def bearer(authorization: str | None) -> str | None:
+    """The token in a header; None if there is none, or none that could be one."""
     if authorization is None or len(authorization) > MAX_HEADER_CHARACTERS:
         return None
     scheme, _, token = authorization.partition(" ")
@@ -182,19 +200,28 @@ def _bearer(authorization: str | None) -> str | None:
     return token if scheme.lower() == "bearer" and token and token.isascii() else None
 
 
-def _caller(claims: Mapping[str, Any], now: datetime) -> Caller:
-    subject, role, deployment = claims["sub"], claims["role"], claims["deployment"]
+def in_time(claims: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a token that was issued `iat` and ends `exp` counts now."""
+    issued, expires, moment = claims["iat"], claims["exp"], now.timestamp()
+    known = isinstance(issued, int) and isinstance(expires, int)
+    return known and moment < expires and issued <= moment + CLOCK_LEEWAY.total_seconds()
+
+
+def _read(claims: Mapping[str, Any]) -> _Signed:
     issued, expires = claims["iat"], claims["exp"]
-    moment = now.timestamp()
-    if not (isinstance(issued, int) and isinstance(expires, int) and isinstance(deployment, str)):
-        raise _refused()
-    if moment >= expires or issued > moment + CLOCK_LEEWAY.total_seconds():
-        raise _refused()
+    if not (isinstance(issued, int) and isinstance(expires, int)):
+        raise no_valid_token()
+    return _Signed(_caller(claims["sub"], claims["role"], claims["deployment"]), issued, expires)
+
+
+def _caller(subject: object, role: object, deployment: object) -> Caller:
+    if not isinstance(deployment, str):
+        raise no_valid_token()
     if role == "kernel" and (hand := _HAND.fullmatch(str(subject))):
         return Caller("kernel", hand[1], manager=True, deployment_id=None, kind="kernel")
     if role in ("manager", "member") and deployment and (member := _MEMBER.fullmatch(str(subject))):
         return Caller(member[1], member[2], role == "manager", deployment, "member")
-    raise _refused()
+    raise no_valid_token()
 
 
 def _checked(pattern: re.Pattern[str], subject: str) -> str:
@@ -203,5 +230,6 @@ def _checked(pattern: re.Pattern[str], subject: str) -> str:
     return subject
 
 
-def _refused() -> Refused:
+def no_valid_token() -> Refused:
+    """The same words whatever is wrong with it."""
     return Refused("unauthenticated", REFUSAL)

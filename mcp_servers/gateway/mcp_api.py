@@ -6,6 +6,7 @@ a fraction. What is forwarded is what was parsed and decided on; headers decide 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
@@ -26,7 +27,7 @@ from starlette.responses import Response
 from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.call_headers import RUN, WAIT
 from mcp_servers.gateway.door import Door, sha256
-from mcp_servers.gateway.fast_lane import Endpoint
+from mcp_servers.gateway.fast_lane import Endpoint, body_of, headers_of
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
 from mcp_servers.gateway.pass_through_messages import method_name
@@ -56,34 +57,35 @@ def unwritten(refused: Refused) -> Response:
     return jsonrpc.refusal(None, refused, 503)
 
 
-def wrong_headers(request: Request) -> tuple[int, str] | None:
-    content = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def wrong_headers(headers: Mapping[str, str]) -> tuple[int, str] | None:
+    content = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content != "application/json":
         return 415, "Send the request as application/json."
-    accept = request.headers.get("accept", "*/*").lower()
+    accept = headers.get("accept", "*/*").lower()
     if not any(kind in accept for kind in ("application/json", "application/*", "*/*")):
         return 406, "Answers are application/json; accept it."
-    version = request.headers.get("mcp-protocol-version")
+    version = headers.get("mcp-protocol-version")
     if version is not None and version not in SUPPORTED_PROTOCOL_VERSIONS:
         return 400, f"MCP-Protocol-Version must be one of {', '.join(SUPPORTED_PROTOCOL_VERSIONS)}."
     return None
 
 
-def said(request: Request) -> tuple[str, int]:
+def said(headers: Mapping[str, str]) -> tuple[str, int]:
     """The run a call belongs to, and for how many seconds it may wait for its turn: all that headers say."""
-    run, wait = request.headers.get("x-elf-run", "none"), request.headers.get("x-elf-wait", "0")
+    run, wait = headers.get("x-elf-run", "none"), headers.get("x-elf-wait", "0")
     return run if RUN.fullmatch(run) else "none", int(wait) if WAIT.fullmatch(wait) else 0
 
 
 async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: Request) -> Response:
     """Raises `Refused` for whoever is not known: before its body is looked at, where its token says so by itself."""
-    authorization = request.headers.get("authorization")
+    headers = headers_of(request)
+    authorization = headers.get("authorization")
     if door.claimed(authorization) is None:
         await door.identify(authorization)
-    body = await request.body()
-    asked = _read(request, body)
+    body = await body_of(request)
+    asked = read(headers, body)
     if isinstance(asked, tuple):
-        return await _call_tool(calls, authorization, *asked, said(request))
+        return await _call_tool(calls, authorization, *asked, said(headers))
     caller = await door.identify(authorization)
     if isinstance(asked, Response):
         return asked
@@ -93,7 +95,7 @@ async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: R
         raise asked
     except Wrong as wrong:
         await note_wrong(door, caller, wrong, body)
-        return jsonrpc.error(wrong.call_id, wrong.code, wrong.message, wrong.status)
+        return wrong.answer()
 
 
 class Wrong(RpcError):
@@ -102,6 +104,9 @@ class Wrong(RpcError):
     def __init__(self, error: RpcError, status: int = 200, asks: str = "") -> None:
         super().__init__(error.code, error.message, error.call_id)
         self.status, self.asks = status, asks
+
+    def answer(self) -> Response:
+        return jsonrpc.error(self.call_id, self.code, self.message, self.status)
 
 
 async def note_wrong(door: Door, caller: Caller, wrong: Wrong, body: bytes, server: str = "") -> None:
@@ -113,9 +118,9 @@ async def note_wrong(door: Door, caller: Caller, wrong: Wrong, body: bytes, serv
     door.till.observer.refused("tool", "bad_request")
 
 
-def _read(request: Request, body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response | Wrong:
+def read(headers: Mapping[str, str], body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response | Wrong:
     """A tool call with its parameters, another call, an answer, or what is wrong with the request."""
-    if wrong := wrong_headers(request):
+    if wrong := wrong_headers(headers):
         return Wrong(RpcError(jsonrpc.INVALID_REQUEST, wrong[1]), wrong[0])
     try:
         call = jsonrpc.parse(body)

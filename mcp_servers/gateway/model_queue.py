@@ -21,8 +21,6 @@ from memory.rows import Rows
 
 #: What calls wait for that found no free place.
 PLACE = "a free place"
-#: Calls sent away from a full line are written down this often; the row's count says how many there were.
-ROW_EVERY = timedelta(minutes=1)
 #: The least of its deadline that a call keeps for being answered. Seconds.
 _FOR_THE_ANSWER = 1.0
 
@@ -54,8 +52,6 @@ class ModelQueue:
     def __init__(self, queue: Queue, till: Till, record: Record, clock: Callable[[], datetime]) -> None:
         self._queue = queue
         self._till, self._record, self._clock = till, record, clock
-        self._full = 0
-        self._full_written: datetime | None = None
 
     def first(self, rows: Rows, caller: Caller, ask: ModelAsk) -> Try | Blocked | Refused:
         """The call's first try, paid for; or what it has to wait for, if it may; or why it may not pass."""
@@ -129,11 +125,5 @@ class ModelQueue:
         why = f"{found.why[:1].upper()}{found.why[1:]}, and {away}. Nothing was done or charged; come again later."
         detail = {"asked": ask.asked, "purpose": ask.purpose, "run": ask.run, "request_sha256": ask.request_sha256}
         detail |= {"why": why, "waited_for": found.thing, "waited_ms": int(waited * 1000)}
-        if away.end == "full":
-            self._full += 1
-            if self._full_written is not None and self._clock() - self._full_written < ROW_EVERY:
-                return Refused(code, why, opens_at)
-            self._full_written = self._clock()
-            detail |= {"refusals": self._full}
         await self._record(caller, "model.call", ask.plan.links[0].name, "refused", detail)
         return Refused(code, why, opens_at)

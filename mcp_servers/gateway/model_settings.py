@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mcp_servers.gateway.prices import Provider, Rate
+from mcp_servers.gateway.prices import Rate
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,7 @@ class ModelSettings:
     anthropic_model: str = "claude-sonnet-5-5"
     openai_url: str = "https://api.openai.com/v1"
     anthropic_url: str = "https://api.anthropic.com"
+    #: Keys of providers that `policies/models.yaml` names, by their variable (`policies.providers.key_variable`).
+    provider_keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     #: No request takes longer, whatever the law's deadline.
     timeout_seconds: float = 120.0
-
-    @property
-    def configured(self) -> Mapping[Provider, str]:
-        """The model of each provider that can be reached."""
-        found: dict[Provider, str] = {}
-        if self.base_url:
-            found["local"] = self.base_url_model
-        if self.anthropic_api_key:
-            found["anthropic"] = self.anthropic_model
-        if self.openai_api_key:
-            found["openai"] = self.openai_model
-        return found

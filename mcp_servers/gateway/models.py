@@ -1,35 +1,32 @@
 """Which models a name means, in which order, and the provider that serves each. What is used is said openly.
 
-The order is the law's (`policies/models.yaml`); what is configured is the environment's. The rehearsal model answers where nothing
-at all is configured, or by its own name: it never stands in for a model that failed.
+The order is the law's (`policies/models.yaml`), and so are the providers that people name; keys are the environment's. The rehearsal
+model answers where nothing at all is configured, or by its own name: it never stands in for a model that failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcp_servers.gateway.chat import ChatProvider
+from mcp_servers.gateway.chat import ChatProvider, ProviderFailed
+from mcp_servers.gateway.endpoints import Endpoint, Missing, configured, endpoint, is_real
 from mcp_servers.gateway.grants import DEFAULT_MODEL
 from mcp_servers.gateway.lexical import LEXICAL, Embedder, LexicalEmbedder
 from mcp_servers.gateway.model_settings import ModelSettings
-from mcp_servers.gateway.prices import Link, Prices, Provider, Tokens
+from mcp_servers.gateway.prices import Link, Prices, Tokens
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rehearsal_provider import RehearsalProvider
 from policies.models import ModelsLaw
+from policies.providers import BUILT_IN
 
 if TYPE_CHECKING:
     from mcp_servers.gateway.clients import Clients
 
 REHEARSAL = Link("rehearsal", "rehearsal")
 
-_PROVIDERS: Mapping[str, Provider] = {"openai": "openai", "anthropic": "anthropic", "local": "local"}
-_MISSING: Mapping[Provider, str] = {
-    "openai": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-    "local": "ELF_MODEL_BASE_URL",
-}
 _ONE_TOKEN = Tokens(1, 1)
 
 
@@ -85,99 +82,142 @@ class Models:
         if name == REHEARSAL.name:
             return Plan(name, None, (REHEARSAL,), {})
         chain = law.chain_for(team, member, purpose) if name == DEFAULT_MODEL else name
-        cheaper, _ = self._configured(law.chains[law.economy.chain] if law.economy.chain else ())
+        cheaper, _ = self._configured(law.chains[law.economy.chain] if law.economy.chain else (), law)
         if chain in law.chains:
-            links, skipped = self._configured(law.chains[chain])
-            if not links and self.settings.configured:
+            links, skipped = self._configured(law.chains[chain], law)
+            if not links and is_real(self.settings, law.providers):
                 reasons = ", ".join(f"{link}: {why}" for link, why in skipped.items())
                 raise Refused("not_found", f"No model of the chain {chain!r} can be used ({reasons}).", param="model")
             return Plan(name, chain, links or (REHEARSAL,), skipped, cheaper)
         after = law.after_a_named_model
-        links, skipped = self._configured(law.chains[after] if after else ())
-        return Plan(name, after, _once((self._named(name), *links)), skipped, cheaper)
+        links, skipped = self._configured(law.chains[after] if after else (), law)
+        return Plan(name, after, _once((self._named(name, law), *links)), skipped, cheaper)
+
+    def check(self, name: str, prices: Prices) -> Link:
+        """The first link that the name means, if one of them has a price. Raises `Refused`: it is not configured, or has none."""
+        links = self.plan(name).links
+        refusals: list[Refused] = []
+        for link in links:
+            try:
+                prices.cost(link, _ONE_TOKEN)
+            except Refused as refused:
+                refusals.append(refused)
+        if len(refusals) == len(links):
+            raise refusals[0]
+        return links[0]
 
     def usable(self, name: str, prices: Prices) -> bool:
         """Whether the name means a model that is configured and has a price."""
         try:
-            return any(_priced(link, prices) for link in self.plan(name).links)
+            self.check(name, prices)
         except Refused:
             return False
+        return True
 
     def names(self) -> tuple[str, ...]:
         """What a person may choose from: `default`, rehearsal if that is what it means, and each configured model."""
-        links = [Link(provider, model) for provider, model in self.settings.configured.items()]
-        return tuple(dict.fromkeys([DEFAULT_MODEL, self.default.name, *(link.name for link in links)]))
+        found = configured(self.settings, self.law().providers)
+        return tuple(dict.fromkeys([DEFAULT_MODEL, self.default.name, *(_link(one).name for one in found)]))
+
+    def left_out(self, prices: Prices) -> dict[str, str]:
+        """Providers that the law names and links of its chains at them that cannot be used, each with what a person can do."""
+        law = self.law()
+        links = [link for chain in law.chains.values() for link in chain if law.is_named(link)]
+        found: dict[str, str] = {}
+        for name in dict.fromkeys((*law.providers, *links)):
+            here = endpoint(name.partition("/")[0], self.settings, law.providers)
+            if not isinstance(here, Endpoint):
+                found[name.partition("/")[0]] = here.why if here else "there is no such provider"
+                continue
+            try:
+                prices.cost(_link(here, name.partition("/")[2]), _ONE_TOKEN)
+            except Refused as refused:
+                found[name] = refused.message
+        return found
+
+    def load(self, link: Link) -> None:
+        """Imports what asking the link takes, if that is much. What is wrong with it is said by whoever asks."""
+        with suppress(ProviderFailed):
+            self._loaded().load(self._endpoint(link), link.model)
 
     def provider(self, link: Link) -> ChatProvider:
-        return self._rehearsal if link.provider == "rehearsal" else self._loaded().provider(link)
+        """Raises `ProviderFailed` if the law no longer knows the link's provider, or its key has gone."""
+        if link.provider == REHEARSAL.provider:
+            return self._rehearsal
+        return self._loaded().provider(self._endpoint(link), link.model)
 
     def embedding(self, name: str) -> Link:
         """The one model that a name means for embeddings. Raises `Refused` (not_found)."""
-        name = self.law().embeddings if name == DEFAULT_MODEL else name
+        law = self.law()
+        name = law.embeddings if name == DEFAULT_MODEL else name
         if name == LEXICAL.name:
             return LEXICAL
-        link = self._named(name)
-        if link.provider not in ("openai", "local"):
+        link = self._named(name, law)
+        found = law.providers.get(link.provider)
+        if link.provider == "anthropic" or (found is not None and found.langchain):
             raise Refused(
                 "not_found",
-                f"{link.provider} makes no embeddings; use 'lexical', 'openai/…' or 'local/…'.",
+                f"{link.provider} makes no embeddings; use 'lexical', 'openai/…', 'local/…' or a provider that speaks OpenAI's wire.",
                 param="model",
             )
         return link
 
     def embedder(self, link: Link) -> Embedder:
-        return self._lexical if link == LEXICAL else self._loaded().embedder(link)
+        return self._lexical if link == LEXICAL else self._loaded().embedder(self._endpoint(link), link.model)
 
     async def close(self) -> None:
         """Closes the connections. The object cannot be used afterwards."""
         if self._clients is not None:
             await self._clients.close()
 
-    def _configured(self, names: Iterable[str]) -> tuple[tuple[Link, ...], dict[str, str]]:
+    def _configured(self, names: Iterable[str], law: ModelsLaw) -> tuple[tuple[Link, ...], dict[str, str]]:
         links: list[Link] = []
         skipped: dict[str, str] = {}
         for name in names:
-            prefix, _, model = name.partition("/")
-            provider = _PROVIDERS[prefix]
-            configured = self.settings.configured.get(provider)
-            if configured is None:
-                skipped[name] = f"{_MISSING[provider]} is not set"
+            provider, _, model = name.partition("/")
+            found = endpoint(provider, self.settings, law.providers)
+            if isinstance(found, Endpoint):
+                links.append(_link(found, model))
             else:
-                links.append(Link(provider, model or configured))
+                skipped[name] = found.why if found else "there is no such provider"
         return _once(links), skipped
 
-    def _named(self, name: str) -> Link:
-        prefix, _, model = name.partition("/")
-        provider = _PROVIDERS.get(prefix)
-        if provider is None or not model:
+    def _named(self, name: str, law: ModelsLaw) -> Link:
+        provider, _, model = name.partition("/")
+        found = endpoint(provider, self.settings, law.providers)
+        if found is None or not model:
+            known = ", ".join(f"'{one}/…'" for one in (*BUILT_IN, *law.providers))
             raise Refused(
                 "not_found",
-                f"There is no model {name[:80]!r}. Names are 'default', 'rehearsal', 'openai/…', 'anthropic/…', 'local/…' "
-                "and the chains of policies/models.yaml.",
+                f"There is no model {name[:80]!r}. Names are 'default', 'rehearsal', {known} and the chains of "
+                "policies/models.yaml.",
                 param="model",
             )
-        if provider not in self.settings.configured:
-            raise Refused(
-                "not_found", f"The model {name[:80]!r} cannot be used: {_MISSING[provider]} is not set.", param="model"
-            )
+        if isinstance(found, Missing):
+            raise Refused("not_found", f"The model {name[:80]!r} cannot be used: {found.why}.", param="model")
         return Link(provider, model)
+
+    def _endpoint(self, link: Link) -> Endpoint:
+        # The law is not asked where it has nothing to say: this is on the way of every call.
+        named = {} if link.provider in BUILT_IN else self.law().providers
+        found = endpoint(link.provider, self.settings, named)
+        if isinstance(found, Endpoint):
+            return found
+        why = found.why if found else "there is no such provider any more"
+        raise ProviderFailed(f"{link.name} cannot be used: {why}.", "unreachable", free=True)
 
     def _loaded(self) -> Clients:
         if self._clients is None:
             # Two providers' SDKs take seconds to import; a company that rehearses does not wait for them.
             from mcp_servers.gateway.clients import Clients
 
-            self._clients = Clients(self.settings)
+            self._clients = Clients(self.settings.timeout_seconds)
         return self._clients
+
+
+def _link(here: Endpoint, model: str = "") -> Link:
+    return Link(here.provider, model or here.model)
 
 
 def _once(links: Iterable[Link]) -> tuple[Link, ...]:
     return tuple(dict.fromkeys(links))
-
-
-def _priced(link: Link, prices: Prices) -> bool:
-    try:
-        prices.cost(link, _ONE_TOKEN)
-    except Refused:
-        return False
-    return True

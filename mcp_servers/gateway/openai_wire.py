@@ -1,11 +1,12 @@
-"""OpenAI's shapes: errors, completions, chunks, embeddings. Nothing here decides or waits."""
+"""OpenAI's shapes: requests, errors, completions, chunks, embeddings. Nothing here decides or waits."""
 
 from __future__ import annotations
 
 import base64
 import struct
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from mcp_servers.gateway.chat import Answer
@@ -13,6 +14,8 @@ from mcp_servers.gateway.lexical import Embedded
 from mcp_servers.gateway.prices import Tokens
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.run_loops import LoopStopped
+
+Body = TypeVar("Body", bound=BaseModel)
 
 #: HTTP status, OpenAI's error type and code. 402 rather than 429 for an empty budget: clients retry a 429 by themselves.
 STATUS = {
@@ -27,6 +30,17 @@ STATUS = {
     "upstream_failed": (502, "server_error", "provider_failed"),
     "timeout": (504, "server_error", "timeout"),
 }
+
+
+def parsed(kind: type[Body], body: bytes) -> Body:
+    """What a request says. Raises `Refused` with the first thing that is wrong, and where."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        message = f"{where or 'The body'}: {fault['msg'].removeprefix('Value error, ')}"
+        raise Refused("bad_request", message, param=where or None) from error
 
 
 def error(refused: Refused) -> dict[str, Any]:

@@ -77,7 +77,7 @@ _STATUS = {
 
 
 def _wrong_headers(request: Request) -> tuple[int, str] | None:
-    if wrong := wrong_headers(request):
+    if wrong := wrong_headers(request.headers):
         return wrong
     accept = request.headers.get("accept", "*/*").lower()
     if "*/*" in accept or ("text/event-stream" in accept and "application/" in accept):
@@ -193,7 +193,7 @@ class _Visit:
             raise RpcError(jsonrpc.INVALID_REQUEST, "id must be a string or an integer.")
         if call.method == "tools/call":
             self._tool_of(call)
-        return await self._through.request(session, call, said(self._request), self._authorization)
+        return await self._through.request(session, call, said(self._request.headers), self._authorization)
 
     async def _client_answers(self, session: Session, message: dict[str, Any]) -> Response:
         """The client's answer to a question of the server's."""
@@ -223,7 +223,7 @@ class _Visit:
             )
         name, arguments = self._tool_of(call)
         return jsonrpc.raw_result(
-            call, await self._through.calls.call(self._authorization, name, arguments, *said(self._request))
+            call, await self._through.calls.call(self._authorization, name, arguments, *said(self._request.headers))
         )
 
     async def _tools(self, caller: Caller, call: Call) -> JSONResponse:

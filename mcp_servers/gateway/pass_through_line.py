@@ -15,8 +15,8 @@ from mcp_servers.gateway.pass_through_messages import Message
 from mcp_servers.gateway.pass_through_sessions import Session, SessionUnknown
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rpc_server import ToolRefused, UpstreamFailed
-from mcp_servers.resilience.breaker import CircuitBreaker
 from mcp_servers.safe_http import Opened
+from teams.resilience.breaker import CircuitBreaker
 
 _JSON = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 #: How long a server may take to accept what wants no answer.

@@ -1,23 +1,21 @@
 """What a call costs, in whole micro-dollars, always rounded up. A price nobody knows is a no.
 
-List prices come from genai-prices, offline. The rehearsal model costs nothing. A server at a private or loopback address is the
-company's own hardware and costs nothing here; any other server needs a price that is known or given.
+List prices come from genai-prices, offline. The rehearsal model costs nothing. A price that people wrote goes before all others;
+else a server at a private or loopback address is the company's own hardware and costs nothing here; any other needs a list price.
 """
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
-from typing import Literal
-from urllib.parse import urlsplit
 
 from genai_prices import Usage, calc_price
 
 from mcp_servers.gateway.refusals import Refused
+from policies.providers import NamedProvider, is_own_hardware
 
 MICRO = 1_000_000
-Provider = Literal["rehearsal", "lexical", "openai", "anthropic", "local"]
 #: Answered by ourselves, for nothing.
 _OURS = ("rehearsal", "lexical")
 
@@ -26,12 +24,12 @@ _OURS = ("rehearsal", "lexical")
 class Link:
     """One model at one provider."""
 
-    provider: Provider
+    provider: str
     model: str
 
     @property
     def name(self) -> str:
-        """As the gateway names it: `rehearsal`, `lexical`, `openai/<model>`, `anthropic/<model>`, `local/<model>`."""
+        """As the gateway names it: `rehearsal`, `lexical`, else `<provider>/<model>`."""
         return self.model if self.provider in _OURS else f"{self.provider}/{self.model}"
 
 
@@ -57,28 +55,58 @@ class PriceUnknown(Refused):
     """Nobody knows what the call would cost, so it is not made."""
 
     def __init__(self, link: Link) -> None:
+        where = {"local": "ELF_MODEL_PRICE", "openai": "", "anthropic": ""}.get(
+            link.provider, f"policies/models.yaml under providers.{link.provider}.prices"
+        )
+        fix = f", or write its price for a million tokens into {where}" if where else ""
         super().__init__(
             "price_unknown",
-            f"The price of {link.name} is not known, so nothing is spent on it. Use a model with a list price, or set its "
-            "price for a million tokens in the settings.",
+            f"The price of {link.name} is not known, so nothing is spent on it. Use a model with a list price{fix}.",
         )
 
 
-class Prices:
-    """Costs by provider. `base_url` and `base_url_rate` describe the server behind `local/`."""
+@dataclass(frozen=True)
+class _Basis:
+    """Where a model's price comes from: a rate that people wrote, nothing at all, or the list (`where` finds the provider there)."""
 
-    def __init__(self, base_url: str | None = None, base_url_rate: Rate | None = None) -> None:
-        self._base_url = base_url
-        self._rate = base_url_rate
-        self._own_hardware = base_url is not None and is_own_hardware(base_url)
+    said: str
+    rate: Rate | None = None
+    where: Mapping[str, str] | None = None
+
+    def cost(self, link: Link, tokens: Tokens) -> int:
+        if self.where is not None:
+            return _listed(link, tokens, **self.where)
+        if self.rate is None:
+            return 0
+        return _micro((self.rate.input * tokens.input + self.rate.output * tokens.output) / 1_000_000)
+
+
+#: The list's names of providers, where they are not LangChain's.
+_LISTED_AS = {
+    "azure_openai": "azure",
+    "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "mistralai": "mistral",
+    "xai": "x-ai",
+}
+
+
+class Prices:
+    """Costs by provider. `base_url` and `base_url_rate` describe the server behind `local/`, `named` the law's own providers as now."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        base_url_rate: Rate | None = None,
+        named: Callable[[], Mapping[str, NamedProvider]] = dict,
+    ) -> None:
+        self._base_url, self._rate, self._named = base_url, base_url_rate, named
 
     def cost(self, link: Link, tokens: Tokens) -> int:
         """Micro-dollars of a call that was made. Raises `PriceUnknown`."""
-        if link.provider in _OURS:
-            return 0
-        if link.provider == "local":
-            return self._cost_at_server(link, tokens)
-        return _listed(link, tokens, provider_id=link.provider)
+        return self._basis(link).cost(link, tokens)
 
     def upper_bound(self, link: Link, tokens_in: int, tokens_out: int) -> int:
         """The most a call with so many tokens can cost: all of its input plain, or all of it written to a cache."""
@@ -87,35 +115,44 @@ class Prices:
 
     def basis(self, link: Link) -> str:
         """Where the price comes from, for people to read."""
+        try:
+            return self._basis(link).said
+        except PriceUnknown:
+            return "no longer known"
+
+    def _basis(self, link: Link) -> _Basis:
         if link.provider in _OURS:
-            return f"{link.provider}: no model is paid"
-        if link.provider != "local":
-            return "list price"
-        if self._rate is not None:
-            return "price from the settings"
-        return "own hardware: 0" if self._own_hardware else "list price"
-
-    def _cost_at_server(self, link: Link, tokens: Tokens) -> int:
-        if self._rate is not None:
-            return _micro((self._rate.input * tokens.input + self._rate.output * tokens.output) / 1_000_000)
-        if self._own_hardware:
-            return 0
-        return _listed(link, tokens, provider_api_url=self._base_url)
-
-
-def is_own_hardware(base_url: str) -> bool:
-    """Whether the address is loopback or private. A host name is not looked up, and only `localhost` counts."""
-    host = urlsplit(base_url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or (address.is_private and not address.is_unspecified)
+            return _Basis(f"{link.provider}: no model is paid")
+        if link.provider == "local":
+            return (
+                _at_address(self._base_url or "")
+                if self._rate is None
+                else _Basis("price from the settings", self._rate)
+            )
+        if link.provider in ("openai", "anthropic"):
+            return _Basis(_LIST, where={"provider_id": link.provider})
+        named = self._named().get(link.provider)
+        if named is None:
+            # The law changed while the call was under way.
+            raise PriceUnknown(link)
+        if given := named.prices.get(link.model):
+            return _Basis(
+                "price from policies/models.yaml", Rate(Decimal(given.input) / MICRO, Decimal(given.output) / MICRO)
+            )
+        if named.url is not None:
+            return _at_address(named.url)
+        known = named.langchain or ""
+        return _Basis(_LIST, where={"provider_id": _LISTED_AS.get(known, known)})
 
 
-def _listed(link: Link, tokens: Tokens, **where: str | None) -> int:
+_LIST = "list price"
+
+
+def _at_address(url: str) -> _Basis:
+    return _Basis("own hardware: 0") if is_own_hardware(url) else _Basis(_LIST, where={"provider_api_url": url})
+
+
+def _listed(link: Link, tokens: Tokens, **where: str) -> int:
     usage = Usage(
         input_tokens=tokens.input,
         output_tokens=tokens.output,

@@ -46,7 +46,8 @@ def recall(session: Session, rates: Rates, loops: RunLoops, circuits: Circuits, 
 def _replay(circuits: Circuits, law: CircuitLaw, row: AuditRow) -> None:
     """What the circuit of the row's link made of it then."""
     provider, _, model = row.subject.partition("/")
-    if provider not in ("openai", "anthropic", "local"):
+    if not model:
+        # Our own models: they have no circuit.
         return
     link = Link(provider, model)
     if row.action == "model.result":

@@ -27,18 +27,15 @@ class Limits(Protocol):
 
 
 class LoopStopped(Refused):
-    """The run goes round in circles. `worth_a_row`: at the 1st, 2nd, 4th, 8th… refusal, so that no loop fills the ledger."""
+    """The run goes round in circles."""
 
-    def __init__(self, message: str, refusals: int) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__("not_allowed", message)
-        self.refusals = refusals
-        self.worth_a_row = refusals & (refusals - 1) == 0
 
 
 @dataclass
 class _Run:
     calls: int = 0
-    refused: int = 0
     requests: Counter[str] = field(default_factory=Counter[str])
 
 
@@ -57,9 +54,7 @@ class RunLoops:
             if why is None:
                 _count(seen, request_sha256)
                 return
-            seen.refused += 1
-            refused = seen.refused
-        raise LoopStopped(f"The run {run!r} of {team} {why}", refused)
+        raise LoopStopped(f"The run {run!r} of {team} {why}")
 
     def recall(self, team: str, run: str, request_sha256: str) -> None:
         """A call that an earlier process let through."""

@@ -19,7 +19,8 @@ from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.models import Plan
 from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Tokens
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.run_loops import LoopStopped, RunLoops
+from mcp_servers.gateway.refused_rows import RefusedRows
+from mcp_servers.gateway.run_loops import RunLoops
 from mcp_servers.monitor.observer import ModelCall, ModelEnd, Nobody, Observer
 from mcp_servers.resilience.load import LoadGate, Overloaded
 from memory import budgets, ledger, usage
@@ -109,6 +110,7 @@ class Till:
     loops: RunLoops = field(default_factory=RunLoops)
     load: LoadGate = field(default_factory=LoadGate)
     observer: Observer = field(default_factory=Nobody)
+    refused_rows: RefusedRows = field(default_factory=RefusedRows)
     #: Told that a call ended, for those who wait for its place or its circuit.
     freed: Callable[[], None] = lambda: None
 
@@ -120,13 +122,8 @@ class Till:
             if caller.kind == "member" and ask.run != budgets.NO_RUN:
                 self.loops.check(caller.team, ask.run, ask.request_sha256, ask.law.loops)
         except Overloaded as overloaded:
-            if overloaded.worth_a_row:
-                self._refuse(rows, caller, ask, {"why": str(overloaded), "refusals": overloaded.refused})
+            self._refuse(rows, caller, ask, {"why": str(overloaded)})
             return Refused("overloaded", str(overloaded), overloaded.opens_at)
-        except LoopStopped as stopped:
-            if stopped.worth_a_row:
-                self._refuse(rows, caller, ask, {"why": stopped.message, "refusals": stopped.refusals})
-            return stopped
         except Refused as refused:
             self._refuse(rows, caller, ask, {"why": refused.message})
             return refused
@@ -294,7 +291,9 @@ class Till:
         now: datetime,
         detail: Mapping[str, Any],
     ) -> None:
-        ledger.append(rows, ledger.Entry(caller.address, action, subject, outcome, now, detail))
+        entry = ledger.Entry(caller.address, action, subject, outcome, now, detail)
+        for row in self.refused_rows.rows_for(entry) if outcome == "refused" else (entry,):
+            ledger.append(rows, row)
 
 
 def trail(moves: Sequence[tuple[str, str]]) -> str:

@@ -87,15 +87,8 @@ class ToolCalls:
 
     def decide(self, caller: Caller, name: str, arguments: Mapping[str, Any], limit: int | None) -> None:
         """Raises `Refused`. The rate is taken last: what is refused anyway uses up nothing. `limit`: the server's own."""
-        self._door.grants.check_tool(caller, name, arguments)
-        self.rates.take(caller.address, name, self._per_minute(caller, name, limit), self._door.clock())
-
-    def _per_minute(self, caller: Caller, name: str, limit: int | None) -> int | None:
-        """How often the law and the server let it be called; None: as often as one likes."""
-        if caller.kind != "member":
-            return None
-        limits = [self._door.grants.rate(caller, name), limit]
-        return min((limit for limit in limits if limit is not None), default=None)
+        per_minute = _least(caller, self._door.grants.check_tool(caller, name, arguments), limit)
+        self.rates.take(caller.address, name, per_minute, self._door.clock())
 
     def _line(
         self, authorization: str | None, name: str, arguments: Mapping[str, Any], limit: int | None
@@ -105,10 +98,9 @@ class ToolCalls:
         if claimed is None:
             return None
         try:
-            self._door.grants.check_tool(claimed, name, arguments)
+            per_minute = _least(claimed, self._door.grants.check_tool(claimed, name, arguments), limit)
         except Refused:
             return None
-        per_minute = self._per_minute(claimed, name, limit)
         return (claimed, per_minute) if per_minute else None
 
     async def _in_turn(
@@ -151,6 +143,13 @@ class ToolCalls:
 def subject_of(name: str) -> str:
     """What the ledger and the figures call a tool: its name, if it is one."""
     return name if TOOL.fullmatch(name) else "no name of a tool"
+
+
+def _least(caller: Caller, law: int | None, server: int | None) -> int | None:
+    """How often a minute the law and the server let it be called; None: as often as one likes."""
+    if caller.kind != "member":
+        return None
+    return server if law is None or (server is not None and server < law) else law
 
 
 def _no_name(_caller: Caller) -> None:

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from anyio import to_thread
 
+from mcp_servers.gateway.refused_rows import RefusedRows
 from memory import ledger
 from memory.session import Database, Unwritable
-
-#: At most one row for each reason in this time; it carries the count of those before it.
-ROW_EVERY = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
 
 class TurnedAway:
-    """Told each reason, which is one of the guard's own sentences. Used by one thread: the event loop's."""
+    """Told each reason, which is one of the guard's own sentences. `refused_rows` are the door's: one measure for all refusals."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database, self._clock = database, clock
-        self._times: dict[str, int] = {}
-        self._written: dict[str, datetime] = {}
+    def __init__(self, database: Database, clock: Callable[[], datetime], refused_rows: RefusedRows) -> None:
+        self._database, self._clock, self._refused_rows = database, clock, refused_rows
 
     async def __call__(self, reason: str) -> None:
-        now, last = self._clock(), self._written.get(reason)
-        self._times[reason] = self._times.get(reason, 0) + 1
-        if last is not None and now - last < ROW_EVERY:
+        entry = ledger.Entry("unknown", "request", "gateway", "refused", self._clock(), {"why": reason})
+        rows = self._refused_rows.rows_for(entry)
+        if not rows:
             return
-        self._written[reason], detail = now, {"why": reason, "times": self._times.pop(reason)}
         try:
-            await to_thread.run_sync(self._write, now, detail)
+            await to_thread.run_sync(self._write, rows)
         except Unwritable as error:
             # It is refused all the same; nothing passes that should have been written.
             log.warning("a request that was turned away could not be written down: %s", error)
 
-    def _write(self, now: datetime, detail: dict[str, str | int]) -> None:
+    def _write(self, rows: Sequence[ledger.Entry]) -> None:
         with self._database.begin() as session:
-            ledger.append(session, ledger.Entry("unknown", "request", "gateway", "refused", now, detail))
+            for row in rows:
+                ledger.append(session, row)

@@ -136,7 +136,9 @@ class Upstreams:
 
     async def one(self, server: str) -> Served | None:
         """The server of that name, as main admits it now."""
-        return (await self._all()).get(server)
+        found = await self._catalogue.served() if self._catalogue is not None else {}
+        # The kernel's own names cannot be taken.
+        return self._own(server) or found.get(server)
 
     async def list_one(self, server: str) -> list[Tool]:
         """The tools of one server that may be served, with their own names. Raises `Refused`."""
@@ -157,19 +159,24 @@ class Upstreams:
 
     async def rate_of(self, name: str) -> int | None:
         """The server's own limit of calls a minute for each member and tool; None: it has none."""
-        one = (await self._all()).get(name.partition("__")[0])
+        one = await self.one(name.partition("__")[0])
         return one.terms.calls_per_minute if one else None
 
     async def _all(self) -> Mapping[str, Served]:
-        if self._catalogue is None:
-            return self._builtin
-        found = await self._catalogue.served()
-        for name, one in self._builtin.items():
-            if (terms := self._catalogue.terms_of(name)) is not None and terms is not one.terms:
-                one.terms = terms
+        found = await self._catalogue.served() if self._catalogue is not None else {}
+        own = {name: one for name in self._builtin if (one := self._own(name)) is not None}
         # The kernel's own names cannot be taken.
-        self._last = {**found, **self._builtin}
+        self._last = {**found, **own}
         return self._last
+
+    def _own(self, server: str) -> Served | None:
+        """The kernel's own server of that name, on the terms that main gives it now."""
+        one = self._builtin.get(server)
+        if one is None or self._catalogue is None:
+            return one
+        if (terms := self._catalogue.terms_of(server)) is not None:
+            one.terms = terms
+        return one
 
     async def _each(self, servers: Mapping[str, Served], look: Callable[[Served], Coroutine[Any, Any, None]]) -> None:
         async with anyio.create_task_group() as group:
@@ -201,14 +208,18 @@ def _old(one: Served) -> bool:
 
 
 def cleaned(result: CallToolResult, terms: Terms) -> CallToolResult:
-    """What goes on of a tool's result: within its size, without the server's secrets, marked untrusted."""
+    """What goes on of a tool's result: within its size, without the server's secrets, marked untrusted.
+
+    `result` is the caller's own: it may be changed.
+    """
     size = len(dump(result))
     if size > terms.max_result_bytes:
         return error_result(f"It gave {size} bytes; {terms.max_result_bytes} are allowed. Ask for less at a time.")
     if secrets := terms.secrets():
         redacted = redact(result.model_dump(mode="json", by_alias=True, exclude_none=True), secrets)
         result = CallToolResult.model_validate(redacted)
-    return result.model_copy(update={"meta": UNTRUSTED})
+    result.meta = UNTRUSTED
+    return result
 
 
 def error_result(message: str) -> CallToolResult:

@@ -60,7 +60,7 @@ class DeskRecords:
         )
         with self.database.begin() as session:
             if remembered.record_verdict(session, judged):
-                kept = decisions.keep_facts(session, facts) if facts else None
+                kept = decisions.keep_facts(session, change.number, facts) if facts else None
                 detail = {
                     "head": change.head,
                     "base": judgement.base,

@@ -164,7 +164,7 @@ def codeowners(people: Iterable[str]) -> str:
     return (
         "# Kept by ./elf github connect: the people in policies/changes.yaml look at every change to the constitution.\n"
         f"* {owners}\n/teams/\n/{CATALOG}\n/reports/\n"
-        f"/teams/runtime/ {owners}\n/teams/*.py {owners}\n"
+        f"/teams/runtime/ {owners}\n/teams/resilience/ {owners}\n/teams/*.py {owners}\n"
     )
 
 

@@ -10,60 +10,31 @@ from mcp_servers.git.factory import Factory, Zone
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server_facts import catalogue_tools
 from mcp_servers.git.server_proposals import server_proposal
+from mcp_servers.git.unborn import UNBORN, Setting, unborn
 from memory.changes import Intent
-from policies.facts import ChangedFile, Facts, Kind, TeamFacts
+from policies.facts import Facts, Kind, TeamFacts
 from teams.spec import TeamSpec
 
 ZONE: Zone = "teams"
-_UNBORN = "0" * 40
 
 
-def preview(
-    repository: Repository,
-    factory: Factory,
-    team: TeamSpec,
-    base: reading.Base,
-    wanted: Intent,
-    login: str,
-    target: str,
-    open_before: int,
-) -> Facts:
+def preview(repository: Repository, factory: Factory, team: TeamSpec, wanted: Intent, setting: Setting) -> Facts:
     """The facts of a new team's change as they would be, before there is a commit. Writes nothing."""
-    files = factory.render(team, ZONE)
-    exists = repository.tree(base.commit, f"{ZONE}/{team.folder}") is not None
-    others = reading.namesakes(repository.listing(base.commit), ZONE, team.folder)
-    return Facts(
-        number=0,
-        state="open",
-        branch=wanted.branch,
-        target=target,
-        author=login,
-        requester=wanted.requester,
-        on_behalf_of=wanted.on_behalf_of,
-        head=_UNBORN,
-        base=base.commit,
-        head_in_repository=_UNBORN,
-        base_in_repository=base.commit,
-        policy_tree=base.policy_tree,
-        files=tuple(
-            ChangedFile(path=f"{ZONE}/{team.folder}/{name}", mode="100644", size=len(data))
-            for name, data in sorted(files.items())
-        ),
-        team=TeamFacts(
-            zone=ZONE,
-            folder=team.folder,
-            tree_before=None,
-            tree_after=_UNBORN,
-            spec_after=reading.spec_facts(team),
-            catalogue_tools=catalogue_tools(
-                repository, base.commit, (tool for member in team.members for tool in member.tools)
-            ),
-            namesakes=(*(((ZONE, team.folder),) if exists else ()), *others),
-            forecast_usd_micro_month=factory.forecast(team),
-        ),
-        open_before=open_before,
-        read_at=wanted.at,
+    commit = setting.base.commit
+    exists = repository.tree(commit, f"{ZONE}/{team.folder}") is not None
+    others = reading.namesakes(repository.listing(commit), ZONE, team.folder)
+    made = TeamFacts(
+        zone=ZONE,
+        folder=team.folder,
+        tree_before=None,
+        tree_after=UNBORN,
+        spec_after=reading.spec_facts(team),
+        catalogue_tools=catalogue_tools(repository, commit, (tool for member in team.members for tool in member.tools)),
+        namesakes=(*(((ZONE, team.folder),) if exists else ()), *others),
+        forecast_usd_micro_month=factory.forecast(team),
     )
+    facts = unborn(wanted, setting, f"{ZONE}/{team.folder}", factory.render(team, ZONE))
+    return facts.model_copy(update={"team": made})
 
 
 def proposal_of(intent: Intent, repository: Repository, factory: Factory, target: str) -> Proposal:

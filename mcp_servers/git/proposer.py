@@ -23,6 +23,7 @@ from mcp_servers.git.merge_desk import MergeDesk
 from mcp_servers.git.proposal_of import preview, proposal_of
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.rooms import is_counted, rooms_of
+from mcp_servers.git.unborn import Setting
 from mcp_servers.server_spec import ServerSpec
 from memory import changes as remembered
 from memory import ledger, slots
@@ -141,9 +142,7 @@ class Proposer:
             payload={"spec": server.model_dump(mode="json")},
             at=self._now(),
         )
-        with self._database.read() as session:
-            before = remembered.older_open(session, requester, None)
-        facts = server_proposals.preview(self._repository, server, base, wanted, self._login, self._target, before)
+        facts = server_proposals.preview(self._repository, server, wanted, self._setting(base, requester))
         self._refuse(self._seen(facts, wanted), base)
         return self._finish(self._intend(wanted, base.law.limits))
 
@@ -168,7 +167,8 @@ class Proposer:
 
     def _refuse_what_the_gate_would(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> None:
         """Evaluates the law on the change as it would be. What would be denied is refused now, with the rule's reason."""
-        self._refuse(self._seen(self._preview(team, base, wanted), wanted), base)
+        facts = preview(self._repository, self._factory, team, wanted, self._setting(base, wanted.requester))
+        self._refuse(self._seen(facts, wanted), base)
 
     def _seen(self, facts: Facts, wanted: Intent) -> Facts:
         """The facts with what would be seen in the proposal: a secret is refused here, before anything of it is written down."""
@@ -186,10 +186,10 @@ class Proposer:
             times = [child.retry_at for child in blocking if child.retry_at]
             raise Refusal(*(f"{it.rule}: {it.reason}" for it in blocking), retry_at=max(times, default=None))
 
-    def _preview(self, team: TeamSpec, base: reading.Base, wanted: Intent) -> Facts:
+    def _setting(self, base: reading.Base, requester: str) -> Setting:
         with self._database.read() as session:
-            open_before = remembered.older_open(session, wanted.requester, None)
-        return preview(self._repository, self._factory, team, base, wanted, self._login, self._target, open_before)
+            open_before = remembered.older_open(session, requester, None)
+        return Setting(base, self._login, self._target, open_before)
 
     def _last_verified(self, team: str) -> tuple[str, str, remembered.Verified]:
         """(folder, its tree now, the verified tree to return to)."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 
 from mcp_servers.factories.mcp_server import render_server
-from mcp_servers.git import facts as reading
 from mcp_servers.git.changes import Proposal
 from mcp_servers.git.markdown import block, cell
 from mcp_servers.git.proposal_page import Story
 from mcp_servers.git.repository import Repository
 from mcp_servers.git.server_facts import told
+from mcp_servers.git.unborn import UNBORN, Setting, unborn
 from mcp_servers.server_spec import HttpGet, ServerSpec, ToolSpec
 from memory.changes import Intent
-from policies.facts import ChangedFile, Facts, Kind, ServerFacts
+from policies.facts import Facts, Kind, ServerFacts
 from policies.kinds import CATALOG
-
-_UNBORN = "0" * 40
 
 
 def kind_for(repository: Repository, base: str, spec: ServerSpec) -> Kind:
@@ -24,34 +22,12 @@ def kind_for(repository: Repository, base: str, spec: ServerSpec) -> Kind:
     return Kind.NEW_SERVER if repository.tree(base, CATALOG + spec.name) is None else Kind.CHANGE_SERVER
 
 
-def preview(
-    repository: Repository, spec: ServerSpec, base: reading.Base, wanted: Intent, login: str, target: str, before: int
-) -> Facts:
+def preview(repository: Repository, spec: ServerSpec, wanted: Intent, setting: Setting) -> Facts:
     """The facts of the change as they would be, before there is a commit."""
-    server = ServerFacts(
-        folder=spec.name, tree_before=repository.tree(base.commit, CATALOG + spec.name), tree_after=_UNBORN
-    )
-    return Facts(
-        number=0,
-        state="open",
-        branch=wanted.branch,
-        target=target,
-        author=login,
-        requester=wanted.requester,
-        on_behalf_of=wanted.on_behalf_of,
-        head=_UNBORN,
-        base=base.commit,
-        head_in_repository=_UNBORN,
-        base_in_repository=base.commit,
-        policy_tree=base.policy_tree,
-        files=tuple(
-            ChangedFile(path=f"{CATALOG}{spec.name}/{name}", mode="100644", size=len(data))
-            for name, data in sorted(render_server(spec).items())
-        ),
-        server=told(server, spec, base.law.access.own_networks),
-        open_before=before,
-        read_at=wanted.at,
-    )
+    base, path = setting.base, CATALOG + spec.name
+    server = ServerFacts(folder=spec.name, tree_before=repository.tree(base.commit, path), tree_after=UNBORN)
+    facts = unborn(wanted, setting, path, render_server(spec))
+    return facts.model_copy(update={"server": told(server, spec, base.law.access.own_networks)})
 
 
 def server_proposal(intent: Intent, repository: Repository, story: Story, target: str) -> Proposal:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from mcp_servers.gateway.refused_rows import Hammering
 from mcp_servers.monitor.readings import REMEDIES, Level
 from memory import budgets, deployments, registry
 from memory.change_tables import ChangeEndRow, VerdictRow
@@ -130,6 +131,25 @@ def of_quarantine(found: Mapping[str, Sequence[str]]) -> list[Cause]:
         )
         for server, tools in sorted(found.items())
     ]
+
+
+def of_refusals(found: Mapping[str, Hammering]) -> list[Cause]:
+    """One for each caller that is refused over and over, whatever it asks."""
+    told: list[Cause] = []
+    for who, one in sorted(found.items()):
+        title = f"{'Somebody without a token' if who == 'unknown' else who} is refused over and over"
+        said = (
+            f"Since {one.since:%H:%M:%S} UTC more than {one.times // 100 * 100 or one.times} times, mostly for: "
+            f"{' '.join(one.why.split())}. What has no row of its own in the ledger is counted there, a row a minute."
+        )
+        told.append(Cause(f"refused:{who}", Level.WARNING, title, f"{said} {_look_at(who)}"))
+    return told
+
+
+def _look_at(who: str) -> str:
+    if who == "unknown":
+        return "Find the program on this machine that calls the gateway with a wrong token."
+    return f"./elf log {who.split('/')[0]} shows what it is doing; grant what it needs in policies/access.yaml, or mend the team."
 
 
 def of_ledger(fault: str | None) -> list[Cause]:

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
+from mcp_servers.gateway.refused_rows import Hammering
 from mcp_servers.monitor import causes
 from mcp_servers.monitor.alerts import Alerts
 from mcp_servers.monitor.metrics import Metrics
@@ -57,6 +58,8 @@ class World:
     circuits: Callable[[], Mapping[str, tuple[int, datetime]]] = dict[str, tuple[int, datetime]]
     #: Tool servers of which tools that main admits are in quarantine: name -> what is wrong with each.
     quarantined: Callable[[], Mapping[str, Sequence[str]]] = dict[str, Sequence[str]]
+    #: Callers that are refused over and over.
+    hammering: Callable[[], Mapping[str, Hammering]] = dict[str, Hammering]
 
 
 @dataclass
@@ -146,6 +149,7 @@ class Monitor:
                 *causes.of_readings(self._readings),
                 *causes.of_circuits(self.world.circuits()),
                 *causes.of_quarantine(self.world.quarantined()),
+                *causes.of_refusals(self.world.hammering()),
                 *causes.of_incidents(causes.incidents(session), held_after, now),
                 *causes.of_budgets(accounts, law.budgets.warn_at_percent, f"{now:%Y-%m-%d}"),
                 *causes.waiting_for_people(session),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from mcp_servers.resilience.waits import BASE_S, MOST_S
+from teams.resilience.waits import BASE_S, MOST_S
 
 
 class Failure(StrEnum):

@@ -7,16 +7,13 @@ from datetime import datetime, timedelta
 
 from mcp_servers.resilience.answers import AnswerLaw, Failure, Situation, answer_to
 
-#: Refusals are written down this often; the count says how many there were.
-ROW_EVERY = timedelta(minutes=1)
-
 
 class Overloaded(Exception):
-    """Refused for load, before anything was done. `opens_at`: when to come again; `worth_a_row`: not written down lately."""
+    """Refused for load, before anything was done. `opens_at`: when to come again."""
 
-    def __init__(self, why: str, opens_at: datetime, refused: int, *, worth_a_row: bool) -> None:
+    def __init__(self, why: str, opens_at: datetime) -> None:
         super().__init__(f"{why}. Come again a little later; nothing was done or charged.")
-        self.opens_at, self.refused, self.worth_a_row = opens_at, refused, worth_a_row
+        self.opens_at = opens_at
 
 
 class LoadGate:
@@ -36,7 +33,6 @@ class LoadGate:
         self.refused = 0
         self._under_way: dict[str, datetime] = {}
         self._most, self._come_again = most, come_again
-        self._row_at: datetime | None = None
         self._turn = threading.Lock()
 
     @property
@@ -51,10 +47,7 @@ class LoadGate:
         wait = answer_to(Failure.OVERLOAD, situation, law).wait
         with self._turn:
             self.refused += 1
-            worth_a_row = self._row_at is None or now - self._row_at >= ROW_EVERY
-            if worth_a_row:
-                self._row_at = now
-        raise Overloaded(why, now + wait, self.refused, worth_a_row=worth_a_row)
+        raise Overloaded(why, now + wait)
 
     def began(self, key: str, until: datetime) -> None:
         """Something was taken on; unless it `ended` before, it counts until then."""

@@ -55,6 +55,8 @@ class Desk:
     door: Door
     voice: Voice
     run: Run
+    #: What makes doing something twice doing it once: the same whenever this very wish or incident is carried on.
+    key: str = ""
 
     @property
     def manager(self) -> str:

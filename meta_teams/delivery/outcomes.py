@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from meta_teams.delivery import server_outcomes
+from meta_teams.delivery.gate_words import gate_says, sentences
 from meta_teams.delivery.next_step import Facts
-from meta_teams.delivery.seen import blocking, gist
+from meta_teams.delivery.seen import gist
 from teams.messages import Outcome, ReplyState
 
 _ASK_AGAIN = "What should the team be able to do, or the tool be good for? One sentence with the work and whom it is for is enough."
@@ -72,7 +73,7 @@ def report(facts: Facts) -> Outcome:
 def waiting(facts: Facts) -> Outcome:
     """The change as it stands while somebody else's turn it is: a person's, the merge desk's, the reconciler's."""
     change = facts.progress
-    reasons = blocking(change.verdict) if change and change.state == "open" else ()
+    reasons = gate_says(change.verdict) if change and change.state == "open" else ()
     if change is not None and change.server is not None:
         return server_outcomes.proposed(change, reasons, facts.server)
     if change and change.state == "merged":
@@ -109,7 +110,7 @@ def sentence(outcome: Outcome) -> str:
         case "proposed":
             cost = f", forecast ${outcome.forecast_usd_month} a month" if outcome.forecast_usd_month else ""
             return (
-                f"Change {change} proposes {team}{cost}. {f'It waits: {why}.' if why else 'Nothing stands in its way.'}"
+                f"Change {change} proposes {team}{cost}. {sentences(outcome.reasons) or 'Nothing stands in its way.'}"
             )
         case "covered":
             return f"No new team is needed: {why}."

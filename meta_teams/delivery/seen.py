@@ -131,16 +131,6 @@ class Log(Seen):
     conversation: tuple[str, ...] = ()
 
 
-def blocking(verdict: dict[str, Any] | None) -> tuple[str, ...]:
-    """`rule: reason` of each rule of a verdict that does not say yes."""
-    if verdict is None:
-        return ()
-    rules = [child for child in verdict.get("children") or [] if child.get("outcome") != "allow"]
-    if not rules and verdict.get("outcome") != "allow":
-        rules = [verdict]
-    return tuple(f"{rule.get('rule')}: {rule.get('reason')}" for rule in rules)
-
-
 def gist(verdict: dict[str, Any] | None) -> dict[str, Any] | None:
     """The verdict without its tree: who wants the reasons of every rule reads the change."""
     return None if verdict is None else {name: verdict[name] for name in ("outcome", "reason") if name in verdict}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from meta_teams.delivery.gate_words import sentences
 from meta_teams.delivery.next_step import Facts
 from meta_teams.delivery.seen import ChangeRow, ServerRow, gist
 from teams.messages import Outcome
@@ -77,7 +78,7 @@ def sentence(outcome: Outcome) -> str:
     tools, then = ", ".join(outcome.tools), f" {outcome.next_step}" if outcome.next_step else ""
     match outcome.outcome:
         case "proposed":
-            state = f"It waits: {why}." if why else "Nothing stands in its way."
+            state = sentences(outcome.reasons) or "Nothing stands in its way."
             return (
                 f"Change {change} proposes the tool server {server}{f' with {tools}' if tools else ''}. {state}{then}"
             )

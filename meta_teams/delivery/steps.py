@@ -1,6 +1,6 @@
 """The steps, one function each: facts in, what it found out back. Each can be done again after a kill at any line.
 
-The only steps that change the world are `propose` and `roll_back`; both carry the correlation id as their key, so that doing
+The only steps that change the world are `propose` and `roll_back`; both carry the key of their thread, so that doing
 them twice is doing them once.
 """
 
@@ -130,7 +130,7 @@ async def propose(desk: Desk, facts: Facts) -> Found:
         "spec": _spec(facts),
         "gap": visible(request.capability_gap)[:_MOST_TEXT].strip() or "not said in visible words",
         "requester": request.requester,
-        "key": desk.run.correlation_id,
+        "key": desk.key,
         "rationale": _why(facts),
     }
     return await _proposed(desk, PROPOSE, proposal)
@@ -142,7 +142,7 @@ async def propose_server(desk: Desk, facts: Facts) -> Found:
         "spec": facts.server,
         "gap": visible(request.capability_gap)[:_MOST_TEXT].strip() or "not said in visible words",
         "requester": request.requester,
-        "key": desk.run.correlation_id,
+        "key": desk.key,
         "rationale": visible(facts.rationale)[:_MOST_TEXT].strip(),
     }
     return await _proposed(desk, server_steps.PROPOSE, proposal)
@@ -178,7 +178,7 @@ async def diagnose_incident(desk: Desk, facts: Facts) -> Found:
 async def roll_back(desk: Desk, facts: Facts) -> Found:
     decision = facts.decision
     reason = decision.reason if decision else "ill"
-    wanted = {"team": _incident(facts).team, "reason": visible(reason)[:_MOST_TEXT], "key": desk.run.correlation_id}
+    wanted = {"team": _incident(facts).team, "reason": visible(reason)[:_MOST_TEXT], "key": desk.key}
     return await _proposed(desk, ROLL_BACK, wanted)
 
 

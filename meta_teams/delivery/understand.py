@@ -72,7 +72,9 @@ def prompt(
     return messages(
         "You read requests for capabilities that a company lacks, for its DevOps team. Answer with one JSON object.",
         "Say what the request asks for. intent new_team if it names work that a standing team could do; tool_server if it wants "
-        "something that teams shall be able to look up, fetch or use: a tool, an API, an MCP server; else unclear with one question.",
+        "something that teams shall be able to look up, fetch or use: a tool, an API, an MCP server; else unclear with one question. A "
+        "request is for one thing: if it names several that different teams or servers would do, it is unclear, and the question "
+        "names them and asks to request each by itself.",
         "A tool server is one of three. Of our own: it gives fixed texts, fills in templates, or reads public web addresses that "
         "give JSON or text (which ones is found out later, the request need not name one; that a source can answer with what is "
         "wanted is enough). It cannot write, send, calculate by itself or run code. Or somebody's MCP server: the request gives its "

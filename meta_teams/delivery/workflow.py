@@ -1,11 +1,13 @@
 """The delivery graph: LangGraph carries a request through its steps, checkpointed after each, and lets it wait for a person.
 
-One thread a correlation id. Whether something is done is read from Git and the cluster at every look, never from a checkpoint.
+One thread a wish, of which a message may hold several. Whether something is done is read from Git and the cluster at every look,
+never from a checkpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -31,6 +33,9 @@ from teams.spec import TeamSpec
 
 #: Supersteps of one go; the longest way has about twenty.
 _MOST_STEPS = 60
+#: Stands in a thread's id before what tells one wish of a message from another; no correlation id has it.
+_WISH = "#"
+_MOST_KEY = 120
 
 
 class State(TypedDict):
@@ -62,7 +67,7 @@ class DeliveryTeam:
     async def handle(self, run: Run) -> RunResult:
         """Carries a request or an incident on as far as it goes, or looks again at what a nudged change is waited for by.
 
-        The same correlation id again goes on where the first one stopped. A `GatewayError` ends this go, and not the thread.
+        The same wish under the same correlation id goes on where the first one stopped. A `GatewayError` ends this go, and not the thread.
         """
         desk = Desk(self._spec, self._gateway, self._conversation, run)
         desk.say(run.requester, run.text, self._spec.manager.name)
@@ -70,7 +75,7 @@ class DeliveryTeam:
             if isinstance(run.envelope.payload, ChangeEvent):
                 outcome = await self._nudged(desk, run.envelope.payload.change, saver, waits)
             else:
-                outcome = await self._carry_on(desk, run.correlation_id, _first_facts(run), saver, waits)
+                outcome = await self._carry_on(desk, _thread_of(run), _first_facts(run), saver, waits)
         desk.say(self._spec.manager.name, sentence(outcome), run.requester)
         return RunResult(text=sentence(outcome), state=reply_state(outcome), data=outcome.model_dump(mode="json"))
 
@@ -85,9 +90,9 @@ class DeliveryTeam:
     async def _carry_on(
         self, desk: Desk, thread: str, first: Facts | None, saver: AsyncSqliteSaver, waits: Waits
     ) -> Outcome:
-        desk = replace(
-            desk, run=replace(desk.run, envelope=desk.run.envelope.model_copy(update={"correlation_id": thread}))
-        )
+        correlation = thread.partition(_WISH)[0]
+        envelope = desk.run.envelope.model_copy(update={"correlation_id": correlation})
+        desk = replace(desk, run=replace(desk.run, envelope=envelope), key=_key(thread))
         graph = _graph(desk, thread, saver, waits)
         config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": _MOST_STEPS}
         async with self._turns.setdefault(thread, asyncio.Lock()):
@@ -115,6 +120,19 @@ class DeliveryTeam:
             await saver.setup()
             await waits.prepare()
             yield saver, waits
+
+
+def _thread_of(run: Run) -> str:
+    """Two wishes of one message share its correlation id, and the same wish sent again is told from another by its words."""
+    payload = run.envelope.payload
+    if not isinstance(payload, TeamCreationRequest):
+        return run.correlation_id
+    return f"{run.correlation_id}{_WISH}{hashlib.sha256(payload.capability_gap.encode()).hexdigest()[:12]}"
+
+
+def _key(thread: str) -> str:
+    """The idempotency key of what a thread proposes."""
+    return thread if len(thread) <= _MOST_KEY else hashlib.sha256(thread.encode()).hexdigest()
 
 
 def _first_facts(run: Run) -> Facts:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -105,10 +106,9 @@ class Gateway:
             headers={"X-Elf-Purpose": purpose, "X-Elf-Run": run_id},
         )
 
-    async def models(self, member: str) -> frozenset[str]:
-        """The names of the models the member may use."""
-        answer = await self._request("GET", "/v1/models", member)
-        return frozenset(model["id"] for model in answer["data"])
+    async def check_model(self, member: str, model: str) -> None:
+        """`GatewayError` says why the member cannot use that model."""
+        await self._request("GET", f"/v1/models/{quote(model, safe='')}", member)
 
     async def complete(
         self,

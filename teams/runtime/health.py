@@ -34,9 +34,7 @@ async def _lacking(resources: Resources, name: str) -> str | None:
     spec = resources.spec
     member = next(member for member in spec.members if member.name == name)
     try:
-        model = spec.model_of(member)
-        if model not in await resources.gateway.models(name):
-            return f"{name} may not use the model '{model}', or there is none"
+        await resources.gateway.check_model(name, spec.model_of(member))
         await resources.catalogue.granted(name, member.tools)
     except GatewayUnreachable:
         raise

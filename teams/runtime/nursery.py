@@ -40,6 +40,7 @@ from teams.runtime.deployment import Deployment
 FRAMEWORKS = ("teams.runtime.server", "teams.runtime.graph", "teams.runtime.crew", "meta_teams.delivery.workflow")
 _LINE_LIMIT = 4_000_000
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,10 @@ def _become_alone(stdout: str, stderr: str, listener: socket.socket, nursery: in
     """A session of its own, its own output files, no descriptor of the nursery's, and the end of the nursery is its end."""
     os.setsid()
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # Whatever it starts stays below it, also when what started that has ended: the gateway asks whose process calls.
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() != nursery:
             raise RuntimeError("the nursery ended before its child began")
     signal.set_wakeup_fd(-1)

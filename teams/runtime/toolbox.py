@@ -131,7 +131,8 @@ class Toolbox:
             ),
             TeamTool(
                 "request_team",
-                "Asks the DevOps team for a capability that no living team has, or for a tool that teams can call. Returns its "
+                "Asks the DevOps team for one capability that no living team has, or for one tool that teams can call: a call "
+                "for each where several are wanted. Returns its "
                 "answer as JSON: state, text, data (outcome, change, team or server and tools, question, reasons, next_step). "
                 "It only proposes; a person decides.",
                 RequestTeam.model_json_schema(),

@@ -53,7 +53,7 @@ def test_an_approval_ends_well_only_where_nothing_more_is_left_to_do(
     monkeypatch.setattr(terminal, "company", lambda: Says(told(result)))
     for arguments in (["approve", "7"], ["override", "7", "--why", "because of the launch"]):
         for more in ([], ["--json"]):
-            assert CliRunner().invoke(app, [*arguments, *more]).exit_code == status
+            assert CliRunner().invoke(app, [*arguments, "--head", "a" * 40, *more]).exit_code == status
 
 
 def test_a_change_that_waits_for_its_checks_is_said_to_come_by_itself() -> None:

@@ -48,7 +48,13 @@ def test_the_doctor_says_what_to_install_where_there_is_none(monkeypatch: pytest
 
 def test_the_status_says_it_too() -> None:
     out = io.StringIO()
-    said = {"teams": [], "models": "rehearsal", "confinement": "landlock", "sandbox": "bubblewrap: files"}
+    said = {
+        "teams": [],
+        "models": "rehearsal",
+        "models_left_out": {},
+        "confinement": "landlock",
+        "sandbox": "bubblewrap: files",
+    }
     show.status(Console(file=out, width=120), said)
     assert "proposed code is run in: bubblewrap: files" in out.getvalue()
 
@@ -63,6 +69,7 @@ def test_every_key_of_the_home_and_of_the_environment_is_looked_for(tmp_path: Pa
         "OPENAI_API_KEY": "an-openai-key",
         "ANTHROPIC_API_KEY": "an-anthropic-key",
         "ELF_MODEL_API_KEY": "a-model-key",
+        "ELF_PROVIDER_CLOUD_API_KEY": "a-provider-key",
         "ELF_ALERT_URLS": "slack://a/b/c",
         "ELF_SECRET_MAPS": "a-maps-key",
     }

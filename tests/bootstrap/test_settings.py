@@ -16,6 +16,7 @@ EVERYTHING = {
     "ELF_MODEL": "m",
     "ELF_MODEL_API_KEY": "k",
     "ELF_MODEL_PRICE": "0.25,2",
+    "ELF_PROVIDER_CLOUD_API_KEY": "c",
     "ELF_ALERT_URLS": "json://127.0.0.1:9/x,mailto://u:p@127.0.0.1",
     "ELF_METRICS_OPEN": "1",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
@@ -40,7 +41,14 @@ OUTSIDE = {
 
 @pytest.mark.rows("F64")
 @pytest.mark.parametrize(
-    "around", [{}, EVERYTHING, POD, OUTSIDE, {"SUPABASE_DB_URL": "postgresql://real/company", "ELF_SECRET_OTHER": "o"}]
+    "around",
+    [
+        {},
+        EVERYTHING,
+        POD,
+        OUTSIDE,
+        {"SUPABASE_DB_URL": "postgresql://real/company", "ELF_SECRET_OTHER": "o", "ELF_PROVIDER_OTHER_API_KEY": "o"},
+    ],
 )
 def test_settings_survive_the_way_through_an_environment_that_says_otherwise(around: dict[str, str]) -> None:
     for environ in ({}, EVERYTHING, POD, OUTSIDE):
@@ -112,5 +120,5 @@ def test_a_cluster_is_asked_only_where_a_namespace_is_named_and_in_one_way() -> 
     assert given is not None and given.namespaces == ("elf-servers", "tools")
     assert (str(given.kubeconfig), given.context) == ("/tmp/own", "here")
     for also in ({"ELF_MCP_SERVICES_FILE": "/tmp/services.json"}, {"ELF_KUBECONFIG": "/tmp/a:/tmp/b"}):
-        with pytest.raises(BadSettings, match="set one of them|one file"):
+        with pytest.raises(BadSettings, match=r"set one of them|one file"):
             read_settings(POD | also)

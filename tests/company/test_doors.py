@@ -125,10 +125,12 @@ def changing(stage: Stage) -> list[tuple[str, str, dict[str, str], bytes]]:
     return [
         ("POST", "/api/say", me, b'{"text": "We need a sales team"}'),
         ("POST", "/api/ask", me, b'{"team": "executive", "text": "Spend"}'),
-        ("POST", "/api/changes/1/approve", me, b"{}"),
+        ("POST", "/api/changes/1/approve", me, b'{"head": "1234567"}'),
         ("POST", "/api/changes/1/reject", me, b'{"why": "no"}'),
         ("POST", "/v1/chat/completions", me, b'{"model": "default", "messages": [{"role": "user", "content": "x"}]}'),
         ("POST", "/mcp", me, b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'),
+        ("POST", "/ceo/mcp", me, b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'),
+        ("POST", "/api/tokens", me, b'{"label": "theirs"}'),
         (
             "POST",
             "/a2a/executive",
@@ -216,7 +218,7 @@ def a_members_token(stage: Stage, alive: bool = True) -> str:
     """A real token of the CEO's, as its process holds it."""
     team = stage.team("executive")
     assert team is not None
-    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _: True)
+    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _id, _rows: True)
     deployment = str(team["deployment"]) if alive else "gone"
     return identity.issue(
         "executive",
@@ -253,7 +255,7 @@ def test_each_token_opens_its_own_door_and_no_other(stage: Stage, client: httpx.
     assert opened == {("operator", "office"), ("operator", "models"), ("member", "models")} | forge
     for path, body in (
         ("/api/say", {"text": "hi"}),
-        ("/api/changes/1/approve", {}),
+        ("/api/changes/1/approve", {"head": "1234567"}),
         ("/api/changes/1/reject", {"why": "x"}),
     ):
         response = client.post(path, json=body, headers={"Authorization": f"Bearer {member}"})

@@ -71,7 +71,8 @@ async def test_planted_hole_one_loop_that_asks_once_is_seen(turned: Turned) -> N
     asked = turned.kernel.office
 
     async def chatty() -> None:
-        await asked.say("Is there anything to do?")
+        # A question to the CEO has a deadline, and by this clock it has passed for the team.
+        await asked.ask("executive", "Is there anything to do?")
 
     turned.kernel.monitor.round = chatty  # pyright: ignore[reportAttributeAccessIssue] - the hole
     before = _acts(turned)

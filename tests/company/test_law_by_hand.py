@@ -22,7 +22,7 @@ def tokens_of_agents(stage: Stage) -> dict[str, str]:
     """Everything an agent or its bot could hold, and the tokens of the other forge accounts."""
     devops = stage.team("devops")
     assert devops is not None
-    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _: True)
+    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _id, _rows: True)
     member = identity.issue(
         "devops", "delivery-lead", manager=True, deployment_id=str(devops["deployment"]), jti="t",
         now=datetime.now(UTC), lifetime=timedelta(hours=1),

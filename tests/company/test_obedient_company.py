@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CANARIES = {
     "OPENAI_API_KEY": "sk-canary-openai-0123456789abcdef",
     "ELF_MODEL_API_KEY": "canary-model-key-0123456789abcdef",
+    "ELF_PROVIDER_CLOUD_API_KEY": "canary-provider-key-0123456789abcdef",
 }
 WISHES = [
     f"We need a sales team that finds customers. {ORDERS}",

@@ -10,13 +10,18 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from bootstrap.demo.stage import Stage, wait_for
+from bootstrap.progress import Progress
+from bootstrap.serve import run
+from bootstrap.settings import BadSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,3 +150,40 @@ def test_messages_are_followed_as_they_are_sent_and_answered(stage: Stage) -> No
             moves.append(json.loads(following.stdout.readline()))
     assert {one["text"] for one in moves} == {"What do you do all day?"}
     assert moves[-1]["state"] == "completed" and moves[-1]["answer"]
+
+
+@pytest.mark.rows("L5", "L6", "L7", "F106")
+def test_a_persons_own_client_gets_a_wish_proposed_once_and_cannot_decide_on_it(stage: Stage) -> None:
+    made = told(stage, "token", "new", "my chat client", "--days", "1")
+    wish = [{"role": "user", "content": "We need a team that keeps our books"}]
+    before = len(told(stage, "changes", "--all")["changes"])
+    with openai.OpenAI(base_url=made["openai"]["base_url"], api_key=made["token"]) as client:
+        create: Any = client.chat.completions.create
+        chunks = list(create(model="ceo", messages=wish, stream=True, stream_options={"include_usage": True}))
+        answer = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert answer.startswith("[rehearsal, no real model] ") and "Evidence:\n- change #" in answer
+        assert chunks[-1].usage.total_tokens > 0
+        assert "nothing was done twice" in create(model="ceo", messages=wish).choices[0].message.content
+        changes = told(stage, "changes", "--all")["changes"]
+        assert len(changes) == before + 1
+        number = max(one["number"] for one in changes)
+        for act, body in (
+            ("approve", {"head": "1234567"}),
+            ("reject", {"why": "x"}),
+            ("override", {"head": "1234567", "why": "x"}),
+        ):
+            url = f"{stage.company.address}/api/changes/{number}/{act}"
+            refused = httpx.post(url, json=body, headers={"Authorization": f"Bearer {made['token']}"}, trust_env=False)
+            assert refused.status_code == 401, act
+        assert told(stage, "show", str(number))["state"] == "open"
+        assert made["token"] not in elf(stage, "token", "list").stdout
+        assert told(stage, "token", "revoke", made["id"])["state"] == "revoked"
+        with pytest.raises(openai.AuthenticationError):
+            create(model="ceo", messages=wish)
+    assert made["token"] not in stage.home.log.read_text()
+    assert told(stage, "reject", str(number), "--why", "It was a test")["state"] == "closed"
+    exported = elf(stage, "token", "new", "shell", "--export").stdout
+    assert re.fullmatch(r"export OPENAI_BASE_URL=http://\S+/v1\nexport OPENAI_API_KEY=elf-client-\S+\n", exported)
+    key = exported.rpartition("=")[2].strip()
+    with pytest.raises(BadSettings, match="no provider's key"):
+        run(replace(stage.settings, openai_api_key=key), Progress(None))

@@ -67,7 +67,7 @@ def test_a_wish_becomes_a_pull_request_there_and_a_team_here(stage: Stage, githu
     pull = as_ada(github, "GET", f"pulls/{number}")
     assert pull["user"]["login"] == "elf-devops" and pull["head"]["ref"].startswith("auto/new-team/")
     with pytest.raises(CompanyError, match="on GitHub as ada"):
-        stage.company.post(f"/changes/{number}/approve", {})
+        stage.company.post(f"/changes/{number}/approve", {"head": change["head"]})
     as_ada(github, "POST", f"pulls/{number}/reviews", {"event": "APPROVE", "commit_id": pull["head"]["sha"]})
     body = b'{"action": "submitted"}'
     signature = signature_of(Home(stage.home.path).key(HOOK_KEY), body)

@@ -18,7 +18,7 @@ def test_a_company_on_postgres_proposes_merges_and_deploys_a_team_and_its_ledger
     with throw_away_company(settings, Console(quiet=True), database_url=postgres_url) as stage:
         said = stage.company.post("/say", {"text": "We need a legal team that reviews our contracts"})
         change = next(one for one in said["evidence"] if one["kind"] == "change")
-        assert stage.company.post(f"/changes/{change['change']}/approve", {})["merged"]
+        assert stage.company.post(f"/changes/{change['change']}/approve", {"head": change["head"]})["merged"]
 
         def active() -> bool:
             team = stage.team(change["team"])

@@ -244,8 +244,8 @@ def test_nobody_but_the_gate_speaks_for_the_gate_and_nobody_but_a_person_for_peo
 @pytest.mark.rows("F104", "F106", "L3")
 def test_an_approval_is_for_one_commit_and_ends_with_the_change(stage: Stage, bot: Hand) -> None:
     said = stage.company.post("/say", {"text": "We need a marketing team that writes blog posts"})
-    first = next(one["change"] for one in said["evidence"] if one["kind"] == "change")
-    assert stage.company.post(f"/changes/{first}/approve", {})["merged"]
+    first = next(one for one in said["evidence"] if one["kind"] == "change")
+    assert stage.company.post(f"/changes/{first['change']}/approve", {"head": first["head"]})["merged"]
     bot.fetch()
     main = main_of(stage)
     number, seen = bot.propose("auto/new-team/sales", team_entries(SALES))
@@ -299,8 +299,8 @@ def test_a_wish_for_a_tool_ends_in_a_tool_that_a_member_calls_because_its_team_n
 
     if stage.team("marketing-team") is None:
         asked = stage.company.post("/say", {"text": "We need a marketing team that writes blog posts"})
-        first = next(one["change"] for one in asked["evidence"] if one["kind"] == "change")
-        assert stage.company.post(f"/changes/{first}/approve", {})["merged"]
+        first = next(one for one in asked["evidence"] if one["kind"] == "change")
+        assert stage.company.post(f"/changes/{first['change']}/approve", {"head": first["head"]})["merged"]
     team = wait_for("the marketing team is active", lambda: _active(stage, "marketing-team"), 60)
     spec = load_spec(stage.git("--git-dir", str(bare(stage)), "show", "main:teams/marketing_team/team.yaml").stdout)
     caller = spec.members[1]
@@ -365,7 +365,7 @@ def _active(stage: Stage, name: str) -> dict[str, Any] | None:
 
 def token_of(stage: Stage, team: dict[str, Any], member: str) -> str:
     """A real token of the member's, as its process holds it."""
-    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _: True)
+    identity = Identity(stage.home.key("gateway").encode(), operator_token_hash("x"), lambda _id, _rows: True)
     return identity.issue(
         team["team"],
         member,

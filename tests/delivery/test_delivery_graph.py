@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from meta_teams.delivery import workflow
 from meta_teams.delivery.workflow import DeliveryTeam, build
 from teams.messages import ChangeEvent, Incident, TaskAssignment, TeamCreationRequest
 from teams.runtime.gateway_client import GatewayUnreachable, ToolAnswer
+from teams.runtime.work import Run
 from teams.spec import printable
 from tests.delivery.company import Company, Heard, Killed, devops_spec, run_of
 
@@ -141,6 +143,44 @@ async def test_the_same_wish_from_another_conversation_takes_up_the_open_proposa
     event = run_of("change_event", ChangeEvent(change=1), "e1")
     assert (await team.handle(event)).data["outcome"] == "active"
     assert (await team.handle(run_of("team_creation_request", request(), "c2"))).data["outcome"] == "active"
+
+
+@pytest.mark.rows("F26", "F92")
+async def test_two_wishes_of_one_message_are_two_proposals_and_each_ends_by_itself(tmp_path: Path) -> None:
+    company = Company()
+    team = team_of(company, tmp_path)
+    legal = run_of("team_creation_request", request("We need a legal team for contracts"))
+    first = await team.handle(run_of("team_creation_request", request()))
+    second = await team.handle(legal)
+    assert [(it.data["change"], it.data["team"]) for it in (first, second)] == [
+        (1, "marketing-team"),
+        (2, "legal-team"),
+    ]
+    assert {it["run"] for it in company.asked} == {"c1"}
+    assert (await team.handle(legal)).data["change"] == 2
+    assert len(company.changes) == 2
+    company.close(2)
+    event = await team.handle(run_of("change_event", ChangeEvent(change=2), "e1"))
+    assert (event.data["outcome"], event.data["team"]) == ("rejected", "legal-team")
+    assert (await team.handle(run_of("team_creation_request", request()))).data["outcome"] == "proposed"
+
+
+async def test_one_thread_a_message_would_lose_the_second_wish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_thread(run: Run) -> str:
+        return run.correlation_id
+
+    monkeypatch.setattr(workflow, "_thread_of", one_thread)
+    company = Company()
+    team = team_of(company, tmp_path)
+    await team.handle(run_of("team_creation_request", request()))
+    await team.handle(run_of("team_creation_request", request("We need a legal team for contracts")))
+    assert len(company.changes) == 1
+
+
+async def test_a_wish_under_the_longest_correlation_id_has_a_key_that_fits(tmp_path: Path) -> None:
+    company = Company()
+    await team_of(company, tmp_path).handle(run_of("team_creation_request", request(), "c" * 120))
+    assert [len(key) for key in company.keys] == [64]
 
 
 @pytest.mark.rows("F104")

@@ -19,12 +19,14 @@ from fastapi import FastAPI
 from mcp.server.fastmcp import FastMCP
 from sqlalchemy import select
 
+from mcp_servers.cluster.peers import team_at
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
+from mcp_servers.gateway.own_tokens import OwnTokens
 from mcp_servers.gateway.turned_away import TurnedAway
 from mcp_servers.gateway.upstreams import InProcessServer, ToolServer, current_caller
 from memory import ledger
@@ -58,6 +60,8 @@ class World:
     team_budgets: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     models: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     addresses: dict[str, TeamAddress] = field(default_factory=dict[str, TeamAddress])
+    #: Team processes: the team by pid.
+    processes: dict[int, str] = field(default_factory=dict[int, str])
     rehearsal_answer: dict[str, Any] = field(default_factory=dict[str, Any])
     rehearsed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
@@ -139,7 +143,7 @@ def office(
     """A gateway served on loopback behind its guard. A second one in the same folder is a restart: it finds the first one's rows."""
     world = world or World()
     database = Database(f"sqlite:///{_migrated(folder / 'gateway.db')}")
-    identity = Identity(KEY, operator_token_hash(OPERATOR), lambda deployment: deployment in world.alive)
+    identity = Identity(KEY, operator_token_hash(OPERATOR), lambda deployment, _rows: deployment in world.alive)
     port = free_port()
     gateway = create_gateway(
         GatewayParts(
@@ -168,8 +172,14 @@ def office(
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(gateway.router)
-    turned_away = TurnedAway(database, lambda: world.now)
-    guard = Guard(gateway.before(app), {f"127.0.0.1:{port}"}, refused=turned_away)
+    turned_away = TurnedAway(database, lambda: world.now, gateway.door.refused_rows)
+    own = OwnTokens(
+        gateway.before(app),
+        gateway.door.claimed,
+        lambda end, likely: team_at(end, world.processes, likely=likely),
+        refused=turned_away,
+    )
+    guard = Guard(own, {f"127.0.0.1:{port}"}, refused=turned_away)
     with serving(guard, port) as url:
         yield Office(url, world, database, identity, gateway)
     database.close()

@@ -1,4 +1,4 @@
-"""A model provider that speaks OpenAI's and Anthropic's wire: programmable answers and failures, a journal of requests.
+"""A model provider that speaks OpenAI's, Anthropic's and Mistral's wire: programmable answers and failures, a journal of requests.
 
 Usage is always set, so that no test of costs passes by counting nothing.
 """
@@ -59,6 +59,10 @@ class Provider:
         async def chat(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
             return await self._openai(request)
 
+        @app.post("/mistral/v1/chat/completions")
+        async def mistral(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
+            return await self._openai(request, usage_at_end=True)
+
         @app.post("/v1/embeddings")
         async def embeddings(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
             return await self._embeddings(request)
@@ -82,12 +86,14 @@ class Provider:
             return body, reply, JSONResponse({"error": error}, reply.status)
         return body, reply, None
 
-    async def _openai(self, request: Request) -> Response:
+    async def _openai(self, request: Request, *, usage_at_end: bool = False) -> Response:
+        """`usage_at_end`: a stream's last chunk has the usage unasked, as Mistral's has."""
         body, reply, failure = await self._next(request)
         if failure is not None:
             return failure
         if body.get("stream"):
-            return StreamingResponse(_openai_events(body, reply), media_type="text/event-stream")
+            events = _openai_events(body, reply, usage_at_end=usage_at_end)
+            return StreamingResponse(events, media_type="text/event-stream")
         message: dict[str, Any] = {"role": "assistant", "content": reply.text}
         if reply.tool_calls:
             message["tool_calls"] = _calls(reply)
@@ -139,7 +145,7 @@ def _calls(reply: Reply) -> list[dict[str, Any]]:
     ]
 
 
-async def _openai_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[bytes]:
+async def _openai_events(body: dict[str, Any], reply: Reply, *, usage_at_end: bool = False) -> AsyncGenerator[bytes]:
     head = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": word} for word in (reply.text or "").split(" ")] if reply.text else []
@@ -158,7 +164,8 @@ async def _openai_events(body: dict[str, Any], reply: Reply) -> AsyncGenerator[b
             await asyncio.sleep(60)
         await asyncio.sleep(reply.seconds_between)
         yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-    yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": _finish(reply)}]})
+    last = head | {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": _finish(reply)}]}
+    yield _event(last | (_usage(reply) if usage_at_end else {}))
     if (body.get("stream_options") or {}).get("include_usage"):
         yield _event(head | {"choices": []} | _usage(reply))
     yield b"data: [DONE]\n\n"

@@ -57,6 +57,25 @@ def test_a_relation_is_a_file_of_its_own_and_says_whom_to_write_to() -> None:
     assert b"team: social-team\nlead: cmo\nmanager: lead\n" in files["reports/marketing_team/social_team.yaml"]
 
 
+@pytest.mark.rows("F05")
+@pytest.mark.parametrize("other", ["ads-team", "zeal-team"])
+def test_teams_that_share_a_placement_are_siblings_and_neither_takes_over_what_lies_below(other: str) -> None:
+    second = team(other, "marketing")
+    assert names(EXECUTIVE, MARKETING, second, SOCIAL) == sorted(
+        ("executive", name) for name in ("marketing-team", other, "social-team")
+    )
+    lower = team("video-team", "marketing.video")
+    assert ("video-team", "deep-team") in names(EXECUTIVE, MARKETING, second, lower, DEEP)
+
+
+def test_siblings_below_a_team_of_their_own_both_report_to_it() -> None:
+    twin = team("twin-team", "marketing.social")
+    assert names(EXECUTIVE, MARKETING, SOCIAL, twin)[1:] == [
+        ("marketing-team", "social-team"),
+        ("marketing-team", "twin-team"),
+    ]
+
+
 @given(st.permutations([EXECUTIVE, MARKETING, SOCIAL, DEEP]))
 def test_the_order_in_which_teams_are_listed_makes_no_difference(teams: list[TeamSpec]) -> None:
     assert render_chart(teams) == render_chart([EXECUTIVE, MARKETING, SOCIAL, DEEP])

@@ -22,7 +22,7 @@ from policies.access import Access, CallRate, Grant, ServerGrant
 from tests.factories.server_specs import internal, spec, wrapped
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
-IDENTITY = Identity(b"k" * 32, operator_token_hash("an-operator-token-of-32-characters"), lambda _: True)
+IDENTITY = Identity(b"k" * 32, operator_token_hash("an-operator-token-of-32-characters"), lambda _id, _rows: True)
 TOOL: dict[str, Any] = {"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}
 OTHER = TOOL | {"name": "put"}
 OUTSIDE = wrapped(

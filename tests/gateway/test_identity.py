@@ -24,7 +24,8 @@ class Lookup:
     def __init__(self, *alive: str) -> None:
         self.alive, self.asked = set(alive), 0
 
-    def __call__(self, deployment: str) -> bool:
+    def __call__(self, deployment: str, rows: object) -> bool:
+        assert rows is None, "nobody holds a transaction here"
         self.asked += 1
         return deployment in self.alive
 
@@ -174,7 +175,7 @@ def test_a_token_of_a_deployment_that_ended_gets_it_too(identity: Identity, look
 
 
 def test_a_gateway_that_never_asks_about_deployments_lets_the_dead_in() -> None:
-    careless = Identity(KEY, operator_token_hash(OPERATOR), lambda _: True)
+    careless = Identity(KEY, operator_token_hash(OPERATOR), lambda _id, _rows: True)
     assert careless.identify(f"Bearer {signed(deployment='ended-long-ago')}", NOW).team == "writers"
 
 
@@ -194,16 +195,16 @@ def test_whoever_has_the_public_keys_can_check_a_token_and_make_none(identity: I
     options: Any = {"verify_exp": False, "verify_iat": False}
     said = jwt.decode(token, found, algorithms=["EdDSA"], audience=AUDIENCE, issuer=ISSUER, options=options)
     assert (said["sub"], said["role"]) == ("writers/ann", "manager")
-    again = Identity(KEY, operator_token_hash(OPERATOR), lambda _: True)
+    again = Identity(KEY, operator_token_hash(OPERATOR), lambda _id, _rows: True)
     assert again.public_keys == identity.public_keys, "a restart makes the same keys of the same secret"
     assert KEY.decode() not in json.dumps(identity.public_keys)
 
 
 def test_short_keys_and_bad_hashes_are_refused_at_once() -> None:
     with pytest.raises(ValueError, match="at least 32"):
-        Identity(b"short", operator_token_hash(OPERATOR), lambda _: True)
+        Identity(b"short", operator_token_hash(OPERATOR), lambda _id, _rows: True)
     with pytest.raises(ValueError, match="SHA-256"):
-        Identity(KEY, OPERATOR, lambda _: True)
+        Identity(KEY, OPERATOR, lambda _id, _rows: True)
 
 
 @pytest.mark.parametrize("member", ["", "Ann", "a/b", "ann\n", "a b", "änn"])

@@ -99,16 +99,12 @@ async def test_langchain_works_with_tools_through_the_rehearsal_model(gateway: O
 
 
 @pytest.mark.rows("F39")
-def test_without_a_valid_token_nothing_is_said_and_the_ledger_cannot_be_flooded(gateway: Office) -> None:
+def test_without_a_valid_token_nothing_is_said_and_the_refusal_is_written_down(gateway: Office) -> None:
     for header in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": f"Basic {OPERATOR}"}):
         answer = post(gateway, headers=header or {"x": "y"})
         assert answer.status_code == 401
         assert answer.json()["error"]["code"] == "invalid_api_key"
-    rows = gateway.ledger()
-    assert [(row[1], row[3]) for row in rows] == [("identify", "refused")]
-    gateway.world.now += timedelta(minutes=2)
-    post(gateway, headers={"x": "y"})
-    assert gateway.ledger()[-1][4] == {"tries": 3}
+    assert [(row[0], row[1], row[3]) for row in gateway.ledger()] == [("unknown", "identify", "refused")] * 3
 
 
 @pytest.mark.rows("F39")
@@ -139,6 +135,23 @@ def test_the_models_listed_are_those_that_may_and_can_be_used(gateway: Office) -
     assert listed("marketing-team/writer") == ["default"]
     assert listed("person") == ["default", "rehearsal"]
     assert httpx.get(f"{gateway.url}/v1/models").status_code == 401
+
+
+def test_one_model_is_shown_by_its_name_or_it_is_said_why_it_cannot_be_used(gateway: Office) -> None:
+    def shown(name: str, address: str = "marketing-team/editor") -> tuple[int, str]:
+        answer = httpx.get(f"{gateway.url}/v1/models/{name}", headers=gateway.headers(address))
+        found = answer.json()
+        return answer.status_code, found["id"] if answer.is_success else found["error"]["message"]
+
+    gateway.world.models["marketing-team/editor"] = {"openai/gpt-5-mini", "opnai/gpt-5-mini"}
+    assert shown("default") == (200, "default")
+    assert shown("rehearsal", "person") == (200, "rehearsal")
+    assert shown("rehearsal")[0] == 403 and "may not use the model 'rehearsal'" in shown("rehearsal")[1]
+    status, why = shown("openai/gpt-5-mini")
+    assert status == 404 and "OPENAI_API_KEY is not set" in why
+    status, why = shown("opnai%2Fgpt-5-mini")
+    assert status == 404 and "There is no model 'opnai/gpt-5-mini'. Names are" in why
+    assert httpx.get(f"{gateway.url}/v1/models/default").status_code == 401
 
 
 def test_a_model_that_is_not_there_is_named(gateway: Office) -> None:

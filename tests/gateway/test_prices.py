@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Rate, Tokens, is_own_hardware
+from mcp_servers.gateway.prices import Link, Prices, PriceUnknown, Rate, Tokens
+from policies.providers import is_own_hardware
 
 SONNET = Link("anthropic", "claude-sonnet-4-5")
 
@@ -59,6 +60,7 @@ def test_a_server_elsewhere_needs_a_price_that_is_listed_or_given() -> None:
         ("http://10.1.2.3/v1", True),
         ("https://8.8.8.8/v1", False),
         ("http://0.0.0.0/v1", False),
+        ("http://169.254.169.254/v1", False),
         ("https://localhost.example.com/v1", False),
         ("https://127.0.0.1.example.com/v1", False),
         ("https://127.0.0.1@example.com/v1", False),

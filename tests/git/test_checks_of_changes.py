@@ -20,6 +20,7 @@ from mcp_servers.sandbox.choice import Chosen
 from mcp_servers.sandbox.port import Job, Outcome, SandboxFailed
 from memory import ledger
 from memory.change_tables import FactsRow, VerdictRow
+from memory.decisions import unpacked
 from memory.migrate import upgrade
 from memory.session import Database
 from memory.tables import AuditRow
@@ -297,7 +298,7 @@ def _proposal(files: Mapping[str, bytes | None], letter: str = "a") -> Any:
 def all_that_was_written(world: World) -> str:
     with world.database.read() as session:
         rows = [f"{row.subject} {row.outcome} {row.detail}" for row in session.query(AuditRow)]
-        rows += [row.body for row in session.query(FactsRow)]
+        rows += [json.dumps(unpacked(row.packed), ensure_ascii=False) for row in session.query(FactsRow)]
         rows += [json.dumps(row.verdict) for row in session.query(VerdictRow)]
     pages = [comment.body for number in range(1, 3) for comment in _comments(world, number)]
     return "\n".join([*rows, *pages])

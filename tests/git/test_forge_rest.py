@@ -46,6 +46,7 @@ def refused(answer: httpx.Response, status: int, *words: str) -> None:
 def test_without_a_token_nothing_is_told(forge: Forge) -> None:
     for path in ("/user", "pulls", "/rate_limit", "/repos/elf/company", "git/refs/heads/main", "contents/README.md"):
         refused(forge.api(None, "GET", path), 401, "Requires authentication")
+        assert forge.api("owner", "GET", path).status_code == 200, path
 
 
 def test_a_wrong_token_is_bad_credentials(forge: Forge) -> None:
@@ -65,6 +66,7 @@ def test_what_does_not_exist_is_not_found(forge: Forge) -> None:
     below = ("/elf/other", "/../company", "/elf/..%2f..", "/elf/company.git/pulls")
     for path in ("/nothing", *(f"/repos{tail}" for tail in below)):
         refused(forge.api("owner", "GET", path), 404)
+    assert forge.api("owner", "GET", "/repos/elf/company").status_code == 200
 
 
 Attempt = tuple[str, str, str, dict[str, str] | None]
@@ -199,16 +201,26 @@ def review(forge: Forge, login: str, head: str | None, event: str = "APPROVE", b
     return forge.api(login, "POST", "pulls/1/reviews", {"event": event, "commit_id": head, "body": body})
 
 
+def reviews(forge: Forge) -> list[tuple[str, str]]:
+    return [(one["state"], one["commit_id"]) for one in forge.api("owner", "GET", "pulls/1/reviews").json()]
+
+
 def test_only_the_head_is_reviewed(forge: Forge) -> None:
     head = open_pull(forge)["head"]["sha"]
     moved = push(forge, BRANCH, {"b": b"sneaked in"}, parent=BRANCH)
     refused(review(forge, "owner", head), 422, f"the head is {moved} now")
+    assert reviews(forge) == []
+    assert review(forge, "owner", moved).status_code == 200
+    assert reviews(forge) == [("APPROVED", moved)]
 
 
 def test_a_closed_pull_request_takes_no_review(forge: Forge) -> None:
     head = open_pull(forge)["head"]["sha"]
     forge.api("owner", "PATCH", "pulls/1", {"state": "closed"})
     refused(review(forge, "owner", head), 422, "closed")
+    assert reviews(forge) == []
+    forge.api("owner", "PATCH", "pulls/1", {"state": "open"})
+    assert review(forge, "owner", head).status_code == 200, "it was the closing alone"
 
 
 # ---------------------------------------------------------------- comments, labels, statuses
@@ -227,9 +239,11 @@ def test_comments_are_edited_by_their_author_alone(forge: Forge) -> None:
 
 
 def test_a_status_is_of_a_commit_and_not_of_a_branch(forge: Forge) -> None:
-    open_pull(forge)
+    head = open_pull(forge)["head"]["sha"]
     for sha in ("0" * 40, "main", forge.repository.resolve("main")[:12]):
         refused(forge.api("elf-gate", "POST", f"statuses/{sha}", {"state": "success"}), 422, "No commit found")
+    assert forge.api("owner", "GET", f"commits/{forge.repository.resolve('main')}/statuses").json() == []
+    assert forge.api("elf-gate", "POST", f"statuses/{head}", {"state": "success"}).status_code == 201
 
 
 # ---------------------------------------------------------------- bad input
@@ -251,6 +265,8 @@ def test_a_body_that_is_not_json_is_a_bad_request(forge: Forge) -> None:
 def test_a_body_of_megabytes_is_refused_while_it_is_read(forge: Forge) -> None:
     open_pull(forge)
     refused(raw(forge, b'{"title": "' + b"x" * 2_000_000 + b'"}'), 413, "too large")
+    assert forge.api("owner", "GET", "pulls/1").json()["title"] == "T"
+    assert raw(forge, b'{"title": "' + b"x" * 200_000 + b'"}').status_code == 200, "it was the size alone"
 
 
 def test_a_store_that_takes_no_writes_says_so_in_a_sentence(forge: Forge) -> None:
@@ -258,6 +274,9 @@ def test_a_store_that_takes_no_writes_says_so_in_a_sentence(forge: Forge) -> Non
     store = sqlite3.connect(forge.root / "forge.sqlite3")
     # Whatever is wrong with the file, to the store it is an operational error.
     store.execute("ALTER TABLE comments RENAME TO elsewhere")
-    store.close()
     answer = forge.api("elf-devops", "POST", "issues/1/comments", {"body": "Hello"})
     refused(answer, 503, "takes no writes now", "free some room")
+    store.execute("ALTER TABLE elsewhere RENAME TO comments")
+    store.close()
+    assert forge.api("owner", "GET", "issues/1/comments").json() == []
+    assert forge.api("elf-devops", "POST", "issues/1/comments", {"body": "Hello"}).status_code == 201

@@ -153,6 +153,17 @@ def test_a_time_that_only_reads_the_same_is_found(sqlite: Database) -> None:
 
 
 @pytest.mark.rows("L8")
+@pytest.mark.parametrize("text", ['a "quoted" \\ one', "line\nand\x00\x7f\u2028", "\u00fc \U0001f600", ""])
+def test_what_is_hashed_is_canonical_json_whatever_the_texts_are(sqlite: Database, text: str) -> None:
+    entry = ledger.Entry(text, text, text, text, NOW, {text: [text, 1, None]})
+    body = (1, utc_text(NOW), text, text, text, text, ledger.canonical(entry.detail))
+    hashed = hashlib.sha256(ledger.canonical((ledger.GENESIS, *body)).encode()).hexdigest()
+    with sqlite.begin() as session:
+        assert ledger.append(session, entry).hash == hashed
+    assert verified(sqlite).ok
+
+
+@pytest.mark.rows("L8")
 def test_many_rows_are_verified_fast(sqlite: Database) -> None:
     """12 s for a million rows is the promise; here a twentieth of them, with room for a busy machine."""
     previous, rows = ledger.GENESIS, list[tuple[object, ...]]()

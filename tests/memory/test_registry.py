@@ -10,6 +10,7 @@ import pytest
 from memory import registry
 from memory.registry import Registered
 from memory.session import Database
+from teams.chart import relations
 from teams.spec import TeamSpec
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -102,3 +103,21 @@ def test_a_composition_tells_size_and_manager_first(database: Database) -> None:
         found = registry.composition(session, "executive")
     assert found is not None
     assert (found["size"], found["members"][0]["name"]) == (3, "lead")
+
+
+@pytest.mark.rows("F05", "F28", "F29")
+def test_every_view_agrees_on_teams_that_share_a_placement(database: Database) -> None:
+    twin, below = team("twin-team", "marketing"), team("video-team", "marketing.socialmedia.video")
+    project(database, EXECUTIVE, MARKETING, twin, SOCIAL, below)
+    with database.read() as session:
+        [root] = registry.hierarchy(session)
+        placed = {one["name"]: one["placement"] for one in registry.query(session, department="marketing")}
+    in_tree = {child["team"]: [it["team"] for it in child["children"]] for child in root["children"]}
+    assert in_tree == {"marketing-team": [], "social-team": ["video-team"], "twin-team": []}
+    written = {
+        (parent.name, child.name)
+        for parent, child in relations(it.spec for it in (EXECUTIVE, MARKETING, twin, SOCIAL, below))
+    }
+    assert written == {("executive", name) for name in in_tree} | {("social-team", "video-team")}
+    assert sorted(placed) == sorted([*in_tree, "video-team"])
+    assert placed["marketing-team"] == placed["twin-team"] == "marketing"

@@ -13,10 +13,11 @@ import anyio
 import pytest
 from sqlalchemy import text
 
-from memory import budgets, ledger
+from memory import budgets, deployments, ledger
 from memory.ledger import Entry
 from memory.rows import Rows, Statement
 from memory.session import Database, Unwritable
+from memory.tables import DeploymentRow
 from memory.writer import Writer
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -259,3 +260,24 @@ async def test_work_that_writes_nothing_waits_for_nobody(sqlite: Database) -> No
         with anyio.fail_after(2):
             assert await writer.write(lambda _rows: "nothing") == "nothing"
     writer.close()
+
+
+@pytest.mark.rows("F39", "L7")
+async def test_whether_a_deployment_lives_is_read_where_it_is_asked_and_so_is_its_end(
+    writer: Writer, database: Database
+) -> None:
+    nothing: dict[str, Any] = {"healthy_at": None, "ended_at": None, "ended_as": None, "reason": None, "address": None}
+    names = {"id": "d1", "team": "a-team", "tree": "0" * 40, "commit": "0" * 40, "inbound_token": "none"}
+    with database.begin() as session:
+        session.add(DeploymentRow(**names, **nothing, started_at=NOW))
+
+    def lives(rows: Rows) -> tuple[bool, bool]:
+        return deployments.is_open(database, "d1", rows), deployments.is_open(database, "d2", rows)
+
+    assert await writer.write(lives) == (True, False)
+    with database.begin() as session:
+        row = session.get(DeploymentRow, "d1")
+        assert row is not None
+        deployments.end(row, ended_as="stopped", reason="retired", at=NOW)
+    assert await writer.write(lives) == (False, False)
+    assert deployments.is_open(database, "d1", None) is False

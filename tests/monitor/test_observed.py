@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 import time
 from collections.abc import Generator
@@ -12,8 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request, Response
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from fastapi import FastAPI
 
 from bootstrap.settings import read_settings
 from bootstrap.watching import create_watchers, serve_metrics
@@ -22,6 +20,7 @@ from mcp_servers.monitor.metrics import Metrics
 from mcp_servers.monitor.observer import Everybody, ModelCall, ModelEnd, Nobody
 from mcp_servers.monitor.traces import Traces, provider_to
 from mcp_servers.resilience.load import LoadGate
+from tests.doubles.collector import Collector
 from tests.doubles.gateway import OPERATOR, Office, office
 from tests.doubles.serving import serving
 from tests.monitor.world import NOW
@@ -69,7 +68,7 @@ def test_model_and_tool_calls_are_counted_and_refusals_too(gateway: Office) -> N
 
 @pytest.mark.rows("F68")
 def test_the_page_is_for_its_own_token_and_the_operator_unless_it_was_opened() -> None:
-    identity = Identity(b"k" * 32, operator_token_hash(OPERATOR), lambda _: True)
+    identity = Identity(b"k" * 32, operator_token_hash(OPERATOR), lambda _id, _rows: True)
     member = identity.issue(
         "a-team", "writer", manager=False, deployment_id="d", jti="j", now=NOW, lifetime=timedelta(hours=1)
     )
@@ -81,23 +80,6 @@ def test_the_page_is_for_its_own_token_and_the_operator_unless_it_was_opened() -
             tokens = (own, OPERATOR, member, own[:-1], "x.y.z", None)
             headers = [{"Authorization": f"Bearer {token}"} if token else {} for token in tokens]
             assert [httpx.get(f"{url}/metrics", headers=one).status_code for one in headers] == expected
-
-
-class Collector:
-    """An OTLP endpoint that remembers the spans."""
-
-    def __init__(self) -> None:
-        self.spans: list[Any] = []
-        self.app = FastAPI()
-
-        @self.app.post("/v1/traces")
-        async def take(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] - a route
-            body = await request.body()
-            if request.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            found = ExportTraceServiceRequest.FromString(body)
-            self.spans += [span for one in found.resource_spans for scope in one.scope_spans for span in scope.spans]
-            return Response(b"", media_type="application/x-protobuf")
 
 
 @pytest.mark.rows("F68")
@@ -150,7 +132,7 @@ def test_beyond_what_may_be_under_way_a_model_call_is_refused_with_the_time_to_c
     assert refused.json()["error"]["code"] == "overloaded"
     ask(gateway)
     rows = [row for row in gateway.ledger("model.call") if row[3] == "refused"]
-    assert len(rows) == 1, "one row a minute, however many are refused"
+    assert len(rows) == 2 and all("Come again" in row[4]["why"] for row in rows)
     assert len(gateway.world.rehearsed) == 1
     till.load.ended("somebody's")
     assert ask(gateway).status_code == 200

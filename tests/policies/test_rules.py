@@ -11,7 +11,7 @@ from policies.case import Case
 from policies.facts import MICRO, Facts, Kind, ServerFacts, Slot
 from policies.kinds import kind_of
 from policies.law import KindLaw, Rate, Sizes
-from policies.verdict import Outcome
+from policies.verdict import Missing, Outcome
 from tests.policies.cases import (
     AFTER,
     BASE,
@@ -437,3 +437,13 @@ def test_a_server_reaches_nothing_inside_and_runs_only_listed_programs() -> None
     assert blocked_by(judged(server(kind="stdio", command=("clock",)), listed)) == {"server_reach": Outcome.DENY}
     gone = server(tree_before=BEFORE, tree_after=None, forbidden_hosts=("10.0.0.1 is private",))
     assert judged(gone).allowed, "what is ill may always go away"
+
+
+@pytest.mark.rows("F98")
+def test_what_is_missing_is_there_to_count_and_is_not_there_where_nobody_can_add_it() -> None:
+    two = amended(changes={"people": ("owner", "second")})
+    own = facts(**PERSONS, files=files("policies/limits.yaml"))
+    [lacks] = [it for it in judged(own, two).children if it.rule == "approvals"]
+    assert lacks.missing == Missing(approvals=1, may_approve=("second",))
+    [nobody] = [it for it in judged(own).children if it.rule == "approvals"]
+    assert (nobody.outcome, nobody.missing) == (Outcome.NEEDS_APPROVAL, None)

@@ -85,8 +85,19 @@ def test_what_the_dumper_writes_comes_back_equal(value: object) -> None:
 
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_any_text_is_a_value_or_a_refusal(text: str | bytes) -> None:
+    value: object = None
     with contextlib.suppress(BadYaml):
-        load(text)
+        value = load(text)
+    assert _is_plain(value)
+
+
+def _is_plain(value: object) -> bool:
+    """Nothing but what JSON knows: no date, no set, no bytes, no object of Python's."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 @pytest.mark.parametrize("shape", ["x", "x ", "[", "- ", "? ", ":", "9", "&", "!", "#", '"', "{a: ", "a,", ":1"])

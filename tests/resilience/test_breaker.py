@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcp_servers.resilience import CircuitBreaker, CircuitOpen, with_circuit_breaker
-from mcp_servers.resilience.breaker import Circuit, State
+from teams.resilience import CircuitBreaker, CircuitOpen, with_circuit_breaker
+from teams.resilience.breaker import Circuit, State
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=31)

@@ -7,7 +7,7 @@ import operator
 
 import pytest
 
-from mcp_servers.resilience import (
+from teams.resilience import (
     CircuitBreaker,
     Tally,
     with_cache,

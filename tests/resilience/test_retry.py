@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mcp_servers.resilience import CircuitOpen, with_retry
-from mcp_servers.resilience.waits import Policy
+from teams.resilience import CircuitOpen, with_retry
+from teams.resilience.waits import Policy
 
 
 class Weather:

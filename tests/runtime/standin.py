@@ -102,9 +102,11 @@ def create_app(standin: StandIn) -> FastAPI:
             standin.mcp.append(json.loads(await request.body()) | {"run": request.headers.get("x-elf-run")})
         return await following(request)
 
-    @app.get("/v1/models")
-    def models() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return {"object": "list", "data": [{"id": model, "object": "model"} for model in standin.models]}
+    @app.get("/v1/models/{name:path}")
+    def model(name: str) -> Any:  # pyright: ignore[reportUnusedFunction]
+        if name not in standin.models:
+            return JSONResponse({"error": {"message": f"There is no model '{name}'."}}, 404)
+        return {"id": name, "object": "model"}
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

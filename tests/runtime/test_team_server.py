@@ -124,7 +124,10 @@ def test_a_model_nobody_has_makes_the_team_fail_its_health_check(tmp_path: Path,
     with runs(quick(tmp_path, standin, model="openai/gpt-99")) as running:
         health = running.settled()
         assert health["status"] == "failing"
-        assert "triager may not use the model 'openai/gpt-99'" in health["reason"]
+        assert (
+            "triager: the gateway refused /v1/models/openai%2Fgpt-99 (404): There is no model 'openai/gpt-99'."
+            in health["reason"]
+        )
         assert httpx.get(f"{running.url}/health").status_code == 503
         assert running.send("hello")["status"]["state"] == "TASK_STATE_FAILED"
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mcp_servers.sandbox.bubblewrap import Bubblewrap
-from mcp_servers.sandbox.choice import choose, self_test
+from mcp_servers.sandbox.choice import Chosen, choose, self_test
 from mcp_servers.sandbox.landlocked import Landlocked
 from mcp_servers.sandbox.port import Job, Limits, Outcome, Sandbox, SandboxFailed
 from tests.doubles.open_field import OpenField
@@ -309,6 +309,7 @@ def test_a_run_ends_with_the_process_that_started_it(sandbox: Sandbox, world: Wo
 
 def test_a_sandbox_proves_that_it_holds_before_it_is_used(sandbox: Sandbox) -> None:
     self_test(sandbox)
+    assert choose([lambda: sandbox]) == Chosen(sandbox, sandbox.name)
 
 
 def test_a_sandbox_with_a_hole_is_not_used_and_its_holes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

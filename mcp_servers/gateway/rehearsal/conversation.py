@@ -13,6 +13,7 @@ from typing import Any
 from mcp_servers.gateway.rehearsal import members, reports
 from mcp_servers.gateway.rehearsal.prompt import Prompt, Tool, context
 from mcp_servers.gateway.rehearsal.schema import fill
+from mcp_servers.gateway.rehearsal.several import MOST, wishes_in
 from mcp_servers.gateway.rehearsal.tool_wish import read_tool_wish
 from mcp_servers.gateway.rehearsal.understanding import Wish, covered_share, understand
 from mcp_servers.gateway.rehearsal.words import clip, listed
@@ -82,7 +83,27 @@ def _how_to_admit(wish: Wish) -> str | None:
 
 
 def _lead_the_company(prompt: Prompt) -> Call | str:
-    wish, accepted = _wish(prompt)
+    wishes = wishes_in(prompt.asked)
+    return _serve_each(prompt, wishes) if len(wishes) > 1 else _serve(prompt, *_wish(prompt))
+
+
+def _serve_each(prompt: Prompt, wishes: tuple[str, ...]) -> Call | str:
+    """Each wish as if it had come alone: the next call that one of them wants, or what came of each."""
+    said = list[str]()
+    for text in wishes[:MOST]:
+        wish = understand(text)
+        made = (_wanted(wish), None)
+        own = tuple(one for one in prompt.results if one.arguments.get("capability_gap") in made)
+        turn = _serve(replace(prompt, asked=text, results=own), wish, accepted=False)
+        if isinstance(turn, Call):
+            return turn
+        said.append(f"{len(said) + 1}. {turn}")
+    if left := wishes[MOST:]:
+        said.append(f"I take up {MOST} wishes of one message; please send the others again: {listed(left)}")
+    return f"You wish for {len(wishes)} things.\n\n" + "\n\n".join(said)
+
+
+def _serve(prompt: Prompt, wish: Wish, accepted: bool) -> Call | str:
     if wish.kind in ("greeting", "yes", "no", "unclear"):
         return small_talk(wish)
     if _RETIRING.search(wish.text.lower()):
@@ -125,12 +146,17 @@ def _wants_tool(prompt: Prompt, wish: Wish) -> Call | str:
             return _call(prompt.tools[SERVERS], {})
         return reports.of_serving(found, tool.abilities) or tool.question if found else tool.question
     gap = {
-        "capability_gap": clip(wish.text, 1500),
+        "capability_gap": _wanted(wish),
         "required_skills": list(tool.abilities),
         "urgency": "high" if wish.urgent else "normal",
         "business_justification": "Asked for by the person who runs the company, as a tool for its teams.",
     }
     return _call(prompt.tools[REQUEST], gap)
+
+
+def _wanted(wish: Wish) -> str:
+    """The wish as the DevOps team is told of it."""
+    return clip(wish.text, 1500)
 
 
 def _wish(prompt: Prompt) -> tuple[Wish, bool]:
@@ -140,11 +166,12 @@ def _wish(prompt: Prompt) -> tuple[Wish, bool]:
     said = [text for speaker, text in prompt.history if not speaker.startswith(("person", "user"))]
     if not before or not said:
         return wish, False
-    earlier = next(
-        (one for one in map(understand, reversed(before)) if one.kind not in ("yes", "no", "greeting")), None
-    )
-    if earlier is None:
+    meant = next((text for text in reversed(before) if understand(text).kind not in ("yes", "no", "greeting")), None)
+    if meant is None:
         return wish, False
+    if wish.kind == "yes" and len(several := wishes_in(meant)) > 1:
+        return replace(wish, kind="unclear", question=f"Which one do you mean: {listed(several, 'or')}?"), False
+    earlier = understand(meant)
     if (
         wish.kind == "yes"
         and "?" in said[-1]
@@ -236,12 +263,12 @@ def _who_can(wish: Wish, team: dict[str, Any] | None) -> str:
 
 
 def _gap(wish: Wish) -> dict[str, Any]:
-    said = wish.text
-    if understand(said).kind not in ("capability", "work"):
+    said = _wanted(wish)
+    if understand(wish.text).kind not in ("capability", "work"):
         # Accepted in another language: the DevOps team is told what was agreed on, not what nobody here can read.
         said = f"We need a team for {wish.function.replace('-', ' ')}: {_skills(wish)}."
     return {
-        "capability_gap": clip(said, 1500),
+        "capability_gap": said,
         "required_skills": list(wish.skills),
         "urgency": "high" if wish.urgent else "normal",
         "business_justification": f"Asked for by the person who runs the company; no living team does {_skills(wish)}.",

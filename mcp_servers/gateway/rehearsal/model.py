@@ -11,8 +11,10 @@ from mcp_servers.gateway.rehearsal.design import design, rationale
 from mcp_servers.gateway.rehearsal.diagnosis import diagnose
 from mcp_servers.gateway.rehearsal.prompt import Prompt, context, read
 from mcp_servers.gateway.rehearsal.server_design import design_server, wrap_server
+from mcp_servers.gateway.rehearsal.several import wishes_in
 from mcp_servers.gateway.rehearsal.tool_wish import read_tool_wish
 from mcp_servers.gateway.rehearsal.understanding import Wish, understand
+from mcp_servers.gateway.rehearsal.words import listed
 
 #: Roughly what a token is in English; providers count their own way.
 _CHARACTERS_PER_TOKEN = 4
@@ -68,6 +70,8 @@ def structured(prompt: Prompt, wanted: Mapping[str, Any]) -> Any:
         make = design_server if prompt.purpose == "design-server" else wrap_server
         return schema.fill(wanted, make(read_tool_wish(wish.text), wish.gist, prompt.task), wish.gist or prompt.asked)
     known = _understood(wish)
+    if prompt.purpose == "understand-request" and len(wishes := wishes_in(prompt.asked)) > 1:
+        known |= _several_understood(wishes)
     if prompt.purpose == "design-team":
         spec = design(wish)
         why = rationale(wish, spec)
@@ -97,6 +101,11 @@ def _understood(wish: Wish) -> dict[str, Any]:
         "question": None if clear else wish.question or "What should the team be able to do?",
         **tool,
     }
+
+
+def _several_understood(wishes: tuple[str, ...]) -> dict[str, Any]:
+    """A request that names several things is no request for one: each has to be asked for by itself."""
+    return {"intent": "unclear", "question": f"Please ask for one at a time: {listed(wishes, 'or')}?"}
 
 
 def _tool_understood(wish: Wish) -> dict[str, Any]:

@@ -36,13 +36,14 @@ def of_request(result: Result, wish: Wish) -> str:
         return f"The DevOps team could not be reached, so nothing was proposed: {clip(result.text, 500)}"
     data = reply.get("data") or {}
     team, change = data.get("team"), _whole(data.get("change"))
-    reasons = listed([str(reason) for reason in data.get("reasons") or []][:5])
+    said = [str(reason) for reason in data.get("reasons") or []][:5]
+    reasons = listed(said)
     understood = f'I understood: "{wish.gist}". '
     if data.get("server"):
         return understood + _of_server(data, change, str(reply.get("text") or ""))
     match data.get("outcome"):
         case "proposed":
-            return understood + _proposed(team, change, data, reasons)
+            return understood + _proposed(team, change, data, said)
         case "covered":
             return f"{understood}`{team}` already does this. Shall I hand it to them?"
         case "question":
@@ -77,12 +78,12 @@ def of_status(result: Result) -> str:
     return clip(result.text, 1500)
 
 
-def _proposed(team: object, change: object, data: dict[str, Any], reasons: str) -> str:
+def _proposed(team: object, change: object, data: dict[str, Any], reasons: list[str]) -> str:
     cost = data.get("forecast_usd_month")
     sentences = [
         f"No living team covers that, so the DevOps team designed `{team}` and proposed it as change {change}"
         + (f", with a forecast of ${cost} a month." if cost else "."),
-        f"The gate says: {reasons}." if reasons else "",
+        *(f"{reason[:1].upper()}{reason[1:].rstrip('.')}." for reason in reasons),
         f"Nothing is deployed until it is approved: `./elf show {change}`, then `./elf approve {change}` "
         f"or `./elf reject {change} --why …`.",
     ]

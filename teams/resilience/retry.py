@@ -12,8 +12,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt
 
-from mcp_servers.resilience.breaker import CircuitOpen
-from mcp_servers.resilience.waits import BASE_S, MOST_S, Chance, Policy, wait_adaptive, wait_jittered, waiting
+from teams.resilience.breaker import CircuitOpen
+from teams.resilience.waits import BASE_S, MOST_S, Chance, Policy, wait_adaptive, wait_jittered, waiting
 
 P = ParamSpec("P")
 R = TypeVar("R")

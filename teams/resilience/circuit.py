@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
-from mcp_servers.resilience.breaker import CircuitBreaker
+from teams.resilience.breaker import CircuitBreaker
 
 P = ParamSpec("P")
 R = TypeVar("R")
