@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from bootstrap.home import Home
+from bootstrap.known_secrets import known_secrets
 from bootstrap.lawbook import LawBook
 from bootstrap.main_line import MainLine
 from bootstrap.settings import Settings
@@ -15,7 +16,9 @@ from mcp_servers.gateway.cluster_services import ApiServices, ClusterServices, S
 from mcp_servers.gateway.directory import Directory, Secrets, Sources
 from mcp_servers.gateway.discovery import Found
 from mcp_servers.gateway.looking import Looker
+from mcp_servers.gateway.program_log import ProgramLog
 from mcp_servers.git.repository import Repository
+from mcp_servers.monitor.redact import Redactor
 from mcp_servers.safe_http import SafeHttp
 from mcp_servers.server_spec import ServerSpec
 from memory import ledger
@@ -54,7 +57,17 @@ def server_catalogue(
         server_secrets(settings, home),
         home.path / "servers",
         admitted,
+        lambda name, given: _log(settings, home, name, given, now),
     )
+
+
+def _log(
+    settings: Settings, home: Home, name: str, given: Callable[[], Collection[str]], now: Callable[[], datetime]
+) -> ProgramLog:
+    """`log/servers/<name>.log` of the home, where nothing stands that looks like a secret or is one of the company's."""
+    redact = Redactor(lambda: [*known_secrets(settings, home).values(), *given()])
+    path = home.log.parent / "servers" / f"{name}.log"
+    return ProgramLog(path, redact, now, f"{path.relative_to(home.path)} of the company's home")
 
 
 def _cluster_services(settings: Settings, now: Callable[[], datetime]) -> ClusterServices | None:

@@ -224,7 +224,9 @@ def health(console: Console, found: dict[str, Any]) -> None:
     for thing, count in found["calls_waiting"].items():
         console.print(plain(f"{count} waiting for {thing}", "yellow"))
     for link, one in found["links_left_alone"].items():
-        said = f"{link} failed {one['failures']} times in a row and is left alone until {one['tried_again_at']}"
+        when = one["tried_again_at"]
+        rest = f"is left alone until {when}" if when else "the next call tries it again"
+        said = f"{link} failed {one['failures']} times in a row and {rest}"
         console.print(plain(said, "yellow"))
     console.print(plain(f"ledger: {found['ledger']}", "dim"))
     for alert in found["alerts"]:
@@ -279,7 +281,10 @@ def _age(seconds: float | None) -> str:
 
 def servers(out: Console, found: Any) -> None:
     for one in found["servers"]:
-        state = "ok" if one["healthy"] else "ill" if one["admitted"] else "not admitted"
+        missed = [tool for tool in one["quarantined"] if tool["admitted_sha256"]]
+        state = "not admitted" if not one["admitted"] else "ill" if not one["healthy"] else "ok"
+        if missed and one["healthy"]:
+            state = f"{len(missed)} of its tools in quarantine"
         kind = f" ({one['kind']})" if one["kind"] else ""
         out.print(f"{one['server']}{kind}  {state}  {one['where']}", markup=False)
         if one["problem"]:
@@ -287,7 +292,10 @@ def servers(out: Console, found: Any) -> None:
         if one["tools"]:
             out.print(f"    tools: {', '.join(one['tools'])}", markup=False)
         for tool in one["quarantined"]:
-            out.print(f"    in quarantine: {tool['tool']} ({tool['why']})", style="red", markup=False)
+            style = "red" if tool in missed else "dim"
+            out.print(plain(f"    in quarantine: {tool['tool']} ({tool['why']})", style))
+        if missed:
+            out.print(f"    see the difference, and propose it: ./elf gateway admit {one['server']}", markup=False)
         if one["missing"]:
             out.print(f"    admitted, and not there now: {', '.join(one['missing'])}", markup=False)
         for name in one["missing_secrets"]:

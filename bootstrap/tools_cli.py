@@ -20,6 +20,23 @@ def gateway_servers(as_json: terminal.Json = False) -> None:
     terminal.show(terminal.company().get("/gateway/servers"), as_json, pages.servers)
 
 
+@gateway_app.command("admit")
+def gateway_admit(
+    server: Annotated[str, typer.Argument(help="A tool server with tools in quarantine.")],
+    tool: Annotated[
+        list[str] | None, typer.Option("--tool", help="Also this one, which main never admitted. May be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference; propose nothing.")] = False,
+    as_json: terminal.Json = False,
+) -> None:
+    """Show what changed in the definitions of a server's tools, and propose to admit them as they are now."""
+    from bootstrap import show_admission
+    from bootstrap.admitting import admit
+
+    found = admit(terminal.company(), terminal.part(server), tool or [], dry_run=dry_run)
+    terminal.show(found, as_json, show_admission.page)
+
+
 @gateway_app.command("export")
 def gateway_export(
     agentgateway: Annotated[bool, typer.Option("--agentgateway", help="As the agentgateway project's resources.")],

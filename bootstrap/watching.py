@@ -85,7 +85,7 @@ def create_monitor(
         return await to_thread.run_sync(look)
 
     async def servers(_watch: Watch) -> Found:
-        found = await gateway.upstreams.survey()
+        found = await gateway.upstreams.survey(patient=True)
         return probes.mcp_servers(len(found), {name: one.problem for name, one in found.items() if one.problem})
 
     def states() -> Mapping[str, tuple[str, str | None]]:
@@ -123,6 +123,9 @@ def create_monitor(
         now=now,
         circuits=lambda: gateway.door.till.circuits.alone(now()),
         noticed=lambda: gateway.door.till.noticed.causes(now()),
+        quarantined=lambda: {
+            server: [f"{it.tool} {it.why}" for it in tools] for server, tools in gateway.upstreams.quarantined().items()
+        },
         hammering=lambda: gateway.door.refused_rows.hammering(now()),
     )
     sender = AppriseSender(settings.alert_urls) if settings.alert_urls else None

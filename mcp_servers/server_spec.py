@@ -229,7 +229,8 @@ class ServerSpec(Strict):
         default=(), max_length=30
     )
     credentials: tuple[Credential, ...] = Field(default=(), max_length=10)
-    #: How long a call may take, in seconds, and how many bytes its result may have.
+    #: How long a call may take, in seconds, and how many bytes its result may have. A program's time counts from its turn, and its
+    #: start may take as long.
     timeout_seconds: float = Field(default=30, gt=0, le=300)
     max_result_bytes: int = Field(default=200_000, ge=1000, le=2_000_000)
     #: How often one member may call one of its tools in 60 seconds; the law's own limit counts too. Absent: no limit of its own.
@@ -291,8 +292,8 @@ def _all_printable(value: object, depth: int = 0) -> None:
 
 
 def definition_sha256(name: str, description: str | None, schema: Mapping[str, Any]) -> str:
-    """The hash of a tool's definition: what a model reads of it, and nothing else."""
-    whole = [name, description or "", schema]
+    """The hash of a tool's definition: what a model reads of it, and nothing else. White space around the description is nothing."""
+    whole = [name, (description or "").strip(), schema]
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

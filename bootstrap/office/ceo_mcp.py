@@ -48,15 +48,15 @@ def ceo_mcp_endpoint(server: FastMCP[Any], reception: Reception) -> Endpoint:
             known = refused.code != "unauthenticated"
             return jsonrpc.refusal(None, refused, 403) if known else jsonrpc.unauthenticated(refused)
         asked = mcp_api.read(request.headers, await request.body())
-        if isinstance(asked, Response):
-            return asked
+        if isinstance(asked, Response | mcp_api.Wrong):
+            return asked.answer() if isinstance(asked, mcp_api.Wrong) else asked
         call, params = asked if isinstance(asked, tuple) else (asked, None)
         try:
             return await _answered(tools, reception, speaker, call, params)
         except Refused as refused:
             return jsonrpc.refusal(call.id, refused)
         except ValidationError as error:
-            return mcp_api.invalid(call, error)
+            return mcp_api.invalid(call, error).answer()
 
     return answer
 

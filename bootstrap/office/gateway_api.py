@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
 
+from bootstrap.office.admissions import admission
+from mcp_servers.gateway.admitting import NotAdmissible
 from mcp_servers.gateway.app import Gateway
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.discovery import MOST_SERVICES, Found, Listing
 from mcp_servers.gateway.identity import Identity
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.upstreams import Served
+from mcp_servers.gateway.served import Served
+from mcp_servers.gateway.upstreams import Upstreams
 
 
 def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now: Callable[[], datetime]) -> FastAPI:
@@ -32,15 +35,24 @@ def gateway_api(gateway: Gateway, directory: Directory, identity: Identity, now:
 
     @app.get("/servers")
     async def servers() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return await described(gateway, directory)
+        return await described(gateway.upstreams, directory)
+
+    @app.get("/servers/{server}/admission")
+    async def to_admit(  # pyright: ignore[reportUnusedFunction]
+        server: str, tool: Annotated[list[str] | None, Query(max_length=64)] = None
+    ) -> Response:
+        try:
+            return JSONResponse(await admission(gateway.upstreams, directory, server, tool or []))
+        except NotAdmissible as error:
+            return JSONResponse({"error": str(error)}, 409)
 
     return app
 
 
-async def described(gateway: Gateway, directory: Directory) -> dict[str, Any]:
+async def described(upstreams: Upstreams, directory: Directory) -> dict[str, Any]:
     """`{servers: [...], cluster: [...]}`: looks everywhere again, asks every server, hides nothing that was found."""
     await directory.refresh()
-    served = await gateway.upstreams.survey()
+    served = await upstreams.survey(patient=True)
     shown = [_served(name, one, directory) for name, one in sorted(served.items())]
     files = {one.terms.where for one in served.values()}
     placing = [directory.placed_by(name) for name in served]

@@ -13,8 +13,10 @@ def findings(servers: Mapping[str, Any]) -> list[str]:
         if one["admitted"] and not one["healthy"]:
             found.append(f"the tool server {one['server']} is ill: {one['problem']}")
         found += [
-            f"{one['server']}__{it['tool']} is in quarantine ({it['why']}): propose its new definition or have it restored"
+            f"{one['server']}__{it['tool']} is in quarantine ({it['why']}): have it restored, or see the difference and "
+            f"propose it with ./elf gateway admit {one['server']}"
             for it in one["quarantined"]
+            if it["admitted_sha256"]
         ]
         found += [
             f"the tool server {one['server']} has no secret {name}: set ELF_SECRET_{name}"

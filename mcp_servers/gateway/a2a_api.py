@@ -23,6 +23,7 @@ from mcp_servers.gateway.a2a_listing import list_tasks
 from mcp_servers.gateway.a2a_message import Method, NotSent, Outgoing
 from mcp_servers.gateway.a2a_stream import deliver_stream, subscribe
 from mcp_servers.gateway.call_headers import RUN
+from mcp_servers.gateway.door import sha256
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
 from mcp_servers.gateway.refusals import Refused
@@ -46,16 +47,16 @@ def a2a_router(relay: Relay) -> APIRouter:
             caller = await relay.door.identify(request.headers.get("authorization"))
         except Refused as refused:
             return jsonrpc.unauthenticated(refused)
-        if not request.headers.get("content-type", "").lower().startswith("application/json"):
-            text = "Send the request as JSON, with 'Content-Type: application/json'."
-            return _error(None, a2a_message.CONTENT_NOT_SUPPORTED, text)
+        body = await request.body()
         try:
-            call = jsonrpc.parse(await request.body())
+            call = _read(request, body)
         except RpcError as error:
-            return jsonrpc.error(error.call_id, error.code, error.message)
-        if request.headers.get("a2a-version", "") != a2a_message.VERSION:
-            text = f"Send the header A2A-Version: {a2a_message.VERSION}; no other version is spoken here."
-            return _error(call.id, a2a_message.VERSION_NOT_SUPPORTED, text)
+            detail = {"method": "none", "why": error.message, "body_sha256": sha256(body)}
+            try:
+                await relay.door.record(caller, "message.send", _subject(team), "refused", detail)
+            except Refused as refused:
+                return jsonrpc.refusal(error.call_id, refused)
+            return _error(error.call_id, error.code, error.message)
         try:
             answer = await _handle(relay, caller, team, call, request)
             return answer if isinstance(answer, Response) else jsonrpc.result(call, answer)
@@ -82,13 +83,23 @@ def a2a_router(relay: Relay) -> APIRouter:
     return router
 
 
+def _read(request: Request, body: bytes) -> Call:
+    """The call in a body. Raises `RpcError`."""
+    if not request.headers.get("content-type", "").lower().startswith("application/json"):
+        text = "Send the request as JSON, with 'Content-Type: application/json'."
+        raise RpcError(a2a_message.CONTENT_NOT_SUPPORTED, text)
+    call = jsonrpc.parse(body)
+    if request.headers.get("a2a-version", "") != a2a_message.VERSION:
+        text = f"Send the header A2A-Version: {a2a_message.VERSION}; no other version is spoken here."
+        raise RpcError(a2a_message.VERSION_NOT_SUPPORTED, text, call.id)
+    return call
+
+
 async def _handle(relay: Relay, caller: Caller, team: str, call: Call, request: Request) -> object:
-    if "PushNotificationConfig" in call.method or "pushNotificationConfig" in call.method:
-        raise RpcError(a2a_message.PUSH_NOT_SUPPORTED, "Push notifications are not supported; ask with GetTask.")
     method = a2a_message.METHODS.get(call.method)
-    if method is None:
-        raise RpcError(jsonrpc.METHOD_NOT_FOUND, f"{call.method[:60]!r} does not pass here; messages and tasks do.")
     try:
+        if method is None:
+            raise _unknown(call)
         relay.door.grants.check_message(caller, team)
         address = await _address(relay, team)
         if method == "ListTasks":
@@ -98,7 +109,7 @@ async def _handle(relay: Relay, caller: Caller, team: str, call: Call, request: 
             return await _send(relay, caller, team, address, call, request, method)
         return await _about_task(relay, caller, team, address, call, method)
     except NotSent as error:
-        detail = {"method": method, "why": error.message, "params_sha256": digest_of(call.params)}
+        detail = {"method": method or "none", "why": error.message, "params_sha256": digest_of(call.params)}
         await relay.door.record(caller, "message.send", _subject(team), "refused", detail)
         raise
     except Refused as refused:
@@ -107,6 +118,12 @@ async def _handle(relay: Relay, caller: Caller, team: str, call: Call, request: 
             detail = {"method": method, "why": refused.message, "params_sha256": digest_of(call.params)}
             await relay.door.record(caller, "message.send", _subject(team), "refused", detail)
         raise
+
+
+def _unknown(call: Call) -> NotSent:
+    if "pushnotificationconfig" in call.method.lower():
+        return NotSent(a2a_message.PUSH_NOT_SUPPORTED, "Push notifications are not supported; ask with GetTask.")
+    return NotSent(jsonrpc.METHOD_NOT_FOUND, f"{call.method[:60]!r} does not pass here; messages and tasks do.")
 
 
 async def _send(

@@ -12,7 +12,6 @@ from google.protobuf.json_format import MessageToDict
 from mcp_servers.gateway import a2a_message, jsonrpc
 from mcp_servers.gateway.a2a_delivery import Relay, TeamAddress, ask
 from mcp_servers.gateway.identity import Caller
-from mcp_servers.gateway.jsonrpc import RpcError
 
 _FILTERS = ("contextId", "status", "historyLength", "statusTimestampAfter", "includeArtifacts")
 _TEAM_PAGE, _MOST_PAGES = 100, 20
@@ -25,12 +24,12 @@ async def list_tasks(
 ) -> dict[str, Any]:
     """The page that `given` asks for, of the tasks in `own` (true: its answer is late, and void).
 
-    Raises `RpcError`, and `Refused` if the team does not answer.
+    Raises `NotSent`, and `Refused` if the team does not answer.
     """
     params = MessageToDict(a2a_message.read_params(ListTasksRequest, given))
     size = params.get("pageSize", DEFAULT_PAGE)
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_PAGE:
-        raise RpcError(jsonrpc.INVALID_PARAMS, f"pageSize must be 1 to {LARGEST_PAGE}.")
+        raise a2a_message.NotSent(jsonrpc.INVALID_PARAMS, f"pageSize must be 1 to {LARGEST_PAGE}.")
     wanted = {name: params[name] for name in _FILTERS if name in params}
     found = [task for task in await _all(relay, caller, team, address, wanted) if task.get("id") in own]
     start = _after(found, params.get("pageToken") or None)
@@ -68,4 +67,6 @@ def _after(tasks: list[dict[str, Any]], token: object) -> int:
     for place, task in enumerate(tasks):
         if task.get("id") == token:
             return place + 1
-    raise RpcError(jsonrpc.INVALID_PARAMS, "That pageToken is not one of ours, or its task is gone; start again.")
+    raise a2a_message.NotSent(
+        jsonrpc.INVALID_PARAMS, "That pageToken is not one of ours, or its task is gone; start again."
+    )

@@ -80,7 +80,7 @@ _ONLY_FROM: Mapping[str, tuple[str, ...]] = {
 
 
 class NotSent(RpcError):
-    """An error of A2A's own by which the gateway refuses, before anything is asked of the team."""
+    """An error by which the gateway itself refuses, and that is no team's answer."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +138,12 @@ def read_outgoing(params: Mapping[str, Any], caller: Caller) -> Outgoing:
 
 
 def read_params(kind: type[Asked], params: Mapping[str, Any]) -> Asked:
-    """Other methods' params, by whichever of a field's two names they come. Raises `RpcError`."""
+    """Other methods' params, by whichever of a field's two names they come. Raises `NotSent`."""
     asked = kind()
     try:
         ParseDict(dict(params), asked, ignore_unknown_fields=True)
     except ParseError as error:
-        raise RpcError(jsonrpc.INVALID_PARAMS, f"The params are not those of A2A 1.0's {kind.__name__}.") from error
+        raise NotSent(jsonrpc.INVALID_PARAMS, f"The params are not those of A2A 1.0's {kind.__name__}.") from error
     return asked
 
 

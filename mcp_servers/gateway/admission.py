@@ -54,6 +54,13 @@ class Quarantined:
     why: str
     admitted_sha256: str | None = None
     seen_sha256: str | None = None
+    #: What the server says it is now.
+    seen: Tool | None = None
+
+    @property
+    def was_admitted(self) -> bool:
+        """Whether main admits a tool of this name: then somebody misses it. Of others, admitted they were never."""
+        return self.admitted_sha256 is not None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -95,11 +102,11 @@ def compare(tools: Sequence[Tool], admitted: Mapping[str, str]) -> Compared:
         if wanted is None and len(quarantined) >= _MOST_NAMED:
             uncounted += 1
         elif wanted is None:
-            quarantined[tool.name] = Quarantined(tool.name[:60], "never admitted", None, got)
+            quarantined[tool.name] = Quarantined(tool.name[:60], "never admitted", None, got, tool)
         elif names.count(tool.name) > 1:
-            quarantined[tool.name] = Quarantined(tool.name, "given twice", wanted, got)
+            quarantined[tool.name] = Quarantined(tool.name, "given twice", wanted, got, tool)
         elif wanted != got:
-            quarantined[tool.name] = Quarantined(tool.name, "changed since it was admitted", wanted, got)
+            quarantined[tool.name] = Quarantined(tool.name, "changed since it was admitted", wanted, got, tool)
         else:
             # Name, description and input schema are what was hashed; nothing else of the server's reaches a model.
             served.append(Tool(name=tool.name, description=tool.description, inputSchema=tool.inputSchema))

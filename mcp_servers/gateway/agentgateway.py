@@ -1,201 +1,224 @@
 """The same tool servers, grants and limits as resources of the agentgateway project (agentgateway.dev/v1alpha1). Pure.
 
-What its resources cannot say is left to this gateway and named in a comment of the output: quarantine by hash, limits by member and
-tool, the ledger. `SCHEMA` describes the fields written here, as that project's CRDs of August 2026 have them; every resource is
-held against it before it is printed.
+A token of ours is checked there by its signature: the policy of the route holds the public keys, and what a grant says of a member is
+said of the token's claims. Nothing is granted there that the law does not grant here; what cannot be said there is in `unsaid`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import jsonschema
-
-from mcp_servers.server_spec import ServerSpec
+from mcp_servers.gateway.agentgateway_schema import (
+    GROUP,
+    MOST_CREDENTIALS,
+    MOST_EXPRESSIONS,
+    MOST_RULES,
+    MOST_TARGETS,
+    ROUTES,
+    VERSIONS,
+    check,
+)
+from mcp_servers.gateway.identity import AUDIENCE, ISSUER
+from mcp_servers.server_spec import Credential, ServerSpec
 from policies.access import Access, Grant
 
-GROUP, VERSION, NAMESPACE = "agentgateway.dev", "v1alpha1", "elf-system"
-ROUTE = "elf-tools"
-
-_NAME: dict[str, Any] = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 253,
-    "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-}
-_CEL: dict[str, Any] = {
-    "type": "array",
-    "minItems": 1,
-    "maxItems": 256,
-    "items": {"type": "string", "minLength": 1, "maxLength": 16384},
-}
+NAMESPACE, ROUTE = "elf-system", "elf-tools"
+#: The Gateway that the routes hang on; it is the cluster's own, and not written here.
+GATEWAY = "elf-gateway"
+_ANY_MEMBER = 'jwt.role in ["manager", "member"]'
 
 
-def _object(required: Sequence[str], **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "required": list(required), "properties": properties}
+@dataclass(frozen=True)
+class Company:
+    """What main and the keys say. `named`: what each member's team.yaml names, by `team/member`; `public_keys`: a JWK set."""
+
+    specs: Sequence[ServerSpec]
+    access: Access
+    public_keys: Mapping[str, Any]
+    named: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
 
 
-_AUTH = _object(
-    ["secretRef"],
-    secretRef=_object(["name"], name=_NAME, key={"type": "string", "minLength": 1, "maxLength": 253}),
-    location=_object(
-        ["header"],
-        header=_object(
-            ["name"],
-            name={"type": "string", "maxLength": 256, "pattern": r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$"},
-            prefix={"type": "string", "minLength": 1, "maxLength": 256},
-        ),
-    ),
-)
-_TARGET = _object(
-    ["name", "static"],
-    name=_NAME,
-    static=_object(
-        ["host", "port"],
-        host={"type": "string", "minLength": 1, "maxLength": 256},
-        port={"type": "integer", "minimum": 1, "maximum": 65535},
-        path={"type": "string", "minLength": 1, "maxLength": 1024},
-        protocol={"enum": ["StreamableHTTP", "SSE"]},
-        policies=_object([], auth=_AUTH, tls={"type": "object", "maxProperties": 0}),
-    ),
-)
-_BACKEND = _object(
-    ["mcp"],
-    mcp=_object(
-        ["targets"],
-        targets={"type": "array", "minItems": 1, "maxItems": 32, "items": _TARGET},
-        failureMode={"enum": ["FailClosed", "FailOpen"]},
-        sessionRouting={"enum": ["Stateful", "Stateless"]},
-    ),
-)
-_TARGET_REF = _object(
-    ["group", "kind", "name"], group={"type": "string"}, kind={"enum": ["AgentgatewayBackend", "HTTPRoute"]}, name=_NAME
-)
-_POLICY = _object(
-    ["targetRefs"],
-    targetRefs={"type": "array", "minItems": 1, "maxItems": 16, "items": _TARGET_REF},
-    backend=_object(
-        [],
-        mcp=_object(
-            ["authorization"],
-            authorization=_object(
-                ["policy"],
-                action={"enum": ["Allow", "Deny", "Require"]},
-                policy=_object(["matchExpressions"], matchExpressions=_CEL),
-            ),
-        ),
-    ),
-    traffic=_object(
-        [],
-        rateLimit=_object(
-            ["local"],
-            local={
-                "type": "array",
-                "minItems": 1,
-                "items": _object(
-                    ["unit", "requests"],
-                    requests={"type": "integer", "minimum": 1},
-                    unit={"enum": ["Hours", "Minutes", "Seconds"]},
-                ),
-            },
-        ),
-        timeouts=_object(["request"], request={"type": "string", "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$"}),
-    ),
-)
-_META = _object(["name", "namespace"], name=_NAME, namespace=_NAME, labels={"type": "object"})
-#: By kind: the fields this file writes.
-SCHEMA: Mapping[str, Any] = {
-    kind: _object(
-        ["apiVersion", "kind", "metadata", "spec"],
-        apiVersion={"const": f"{GROUP}/{VERSION}"},
-        kind={"const": kind},
-        metadata=_META,
-        spec=spec,
-    )
-    for kind, spec in {"AgentgatewayBackend": _BACKEND, "AgentgatewayPolicy": _POLICY}.items()
-}
+@dataclass
+class Export:
+    """The resources, and in `unsaid`, a sentence each, what of the company they do not say."""
+
+    resources: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    unsaid: list[str] = field(default_factory=list[str])
 
 
-def resources(specs: Sequence[ServerSpec], access: Access) -> list[dict[str, Any]]:
-    """A backend a server, the grants as its authorization, the limits of its route. Raises `jsonschema.ValidationError`."""
-    made: list[dict[str, Any]] = []
-    for spec in sorted(specs, key=lambda one: one.name):
-        if (target := _target(spec)) is None:
+def exported(company: Company) -> Export:
+    """A backend and its grants a server, the routes to them, and who may come that way. Raises `jsonschema.ValidationError`."""
+    export = Export(unsaid=_unsaid(company.access))
+    rules: list[dict[str, Any]] = []
+    for spec in sorted(company.specs, key=lambda one: one.name):
+        target = _target(spec)
+        if isinstance(target, str):
+            export.unsaid.append(f"{spec.name} is left out: {target}.")
             continue
         name = _dns(spec.name)
-        made.append(_resource("AgentgatewayBackend", name, {"mcp": {"targets": [target], "failureMode": "FailOpen"}}))
-        reference = {"group": GROUP, "kind": "AgentgatewayBackend", "name": name}
-        authorization = {"action": "Allow", "policy": {"matchExpressions": _expressions(spec, access.grants)}}
-        policy = {"targetRefs": [reference], "backend": {"mcp": {"authorization": authorization}}}
-        made.append(_resource("AgentgatewayPolicy", f"{name}-grants", policy))
-    if access.calls_per_minute:
-        limit = {"requests": access.calls_per_minute, "unit": "Minutes"}
-        reference = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": ROUTE}
-        traffic = {"rateLimit": {"local": [limit]}, "timeouts": {"request": "300s"}}
-        made.append(_resource("AgentgatewayPolicy", f"{ROUTE}-limits", {"targetRefs": [reference], "traffic": traffic}))
-    for resource in made:
+        mcp = {"targets": [target], "failureMode": "FailOpen"}
+        export.resources.append(_resource("AgentgatewayBackend", name, {"mcp": mcp}))
+        export.resources.append(_grants(spec, name, company, export.unsaid))
+        rules.append(_rule(spec, name))
+    export.resources += _routes(rules, company)
+    for resource in export.resources:
         check(resource)
-    return made
+    return export
 
 
-def check(resource: Mapping[str, Any]) -> None:
-    """Raises `jsonschema.ValidationError` unless the resource has the shape of its kind."""
-    jsonschema.Draft202012Validator(SCHEMA[resource["kind"]]).validate(resource)
+def _unsaid(access: Access) -> list[str]:
+    """What of the law has no words there, as far as it is used."""
+    found = [
+        "A token is good there until it expires, also after its team was retired.",
+        "A tool whose definition changed is not put in quarantine, and nothing is written into the company's ledger.",
+        "Results are not cut to size, and not freed of secrets.",
+    ]
+    if access.calls_per_minute:
+        found.append(
+            f"calls_per_minute ({access.calls_per_minute} of each member and tool) is there a limit of all callers together."
+        )
+    if any(line.calls_per_minute for line in access.rates) or access.calls_per_minute == 0:
+        found.append("The limits in `rates` are left out; who may call nothing by them is refused there too.")
+    if access.servers:
+        found.append(
+            "What `servers` grants beside tools (resources, prompts, sampling, logging) is not told apart there."
+        )
+    found += [
+        f"The grant of {', '.join(one.tools)} to {one.to} depends on arguments, and is left out."
+        for one in access.grants
+        if one.arguments
+    ]
+    return found
 
 
-def _target(spec: ServerSpec) -> dict[str, Any] | None:
-    """Where the server is in a cluster: its address, or its own Service. Built-in ones and programs have none there."""
-    if spec.kind in {"builtin", "stdio"}:
-        return None
+def _target(spec: ServerSpec) -> dict[str, Any] | str:
+    """Where the server is in a cluster, its address or its own Service; or why it is nowhere there."""
     name = _dns(spec.name)
-    if spec.url is None:
+    if spec.kind == "builtin":
+        return "it is a part of the company's own process"
+    if spec.kind == "stdio":
+        return "it is a program, which the company's own gateway runs"
+    if spec.kind == "internal":
+        # Its credentials are for its sources: it adds them itself.
         static: dict[str, Any] = {"host": f"{name}.elf-servers.svc.cluster.local", "port": 8080, "path": "/mcp"}
         return {"name": name, "static": static | {"protocol": "StreamableHTTP"}}
+    if spec.url is None:
+        return "its address is not in main but in ELF_MCP_SERVERS or on a Service of the cluster; write it into `url`"
     parts = urlsplit(spec.url)
+    if parts.query:
+        return "its address has a query, for which there is no field"
+    if len(spec.credentials) > MOST_CREDENTIALS + 1:
+        return f"it takes {len(spec.credentials)} credentials, and {MOST_CREDENTIALS + 1} are possible"
     secure = parts.scheme == "https"
     static = {"host": parts.hostname, "port": parts.port or (443 if secure else 80), "path": parts.path or "/"}
     policies: dict[str, Any] = {"tls": {}} if secure else {}
     if spec.credentials:
-        one = spec.credentials[0]
-        header = {"name": one.header} | ({"prefix": one.prefix} if one.prefix else {})
-        policies["auth"] = {"secretRef": {"name": f"{name}-secrets", "key": one.name}, "location": {"header": header}}
+        first, *others = [_credential(name, one) for one in spec.credentials]
+        policies["auth"] = first | ({"credentials": others} if others else {})
+    static |= {"protocol": "StreamableHTTP"} | ({"policies": policies} if policies else {})
+    return {"name": name, "static": static}
+
+
+def _credential(server: str, one: Credential) -> dict[str, Any]:
+    header = {"name": one.header} | ({"prefix": one.prefix} if one.prefix else {})
+    return {"secretRef": {"name": f"{server}-secrets", "key": one.name}, "location": {"header": header}}
+
+
+def _grants(spec: ServerSpec, name: str, company: Company, unsaid: list[str]) -> dict[str, Any]:
+    rules = _expressions(spec, company)
+    if len(rules) > MOST_EXPRESSIONS:
+        unsaid.append(
+            f"{spec.name}: {len(rules) - MOST_EXPRESSIONS} of its grants are more than there may be, and are left out."
+        )
+    authorization = {"action": "Allow", "policy": {"matchExpressions": rules[:MOST_EXPRESSIONS] or ["false"]}}
+    reference = {"group": GROUP, "kind": "AgentgatewayBackend", "name": name}
+    policy = {"targetRefs": [reference], "backend": {"mcp": {"authorization": authorization}}}
+    return _resource("AgentgatewayPolicy", f"{name}-grants", policy)
+
+
+def _expressions(spec: ServerSpec, company: Company) -> list[str]:
+    """Who may call which tool, as CEL over the token's subject (`team/member`), its role and the tool. None of them: nobody."""
+    access = company.access
+    if 0 in (access.calls_per_minute, spec.calls_per_minute):
+        return []
+    never = "".join(
+        f" && !({_who(line.to)} && {_is_one_of(tools)})"
+        for line in access.rates
+        if line.calls_per_minute == 0 and (tools := _tools_of(spec, line.tools))
+    )
+    found: list[str] = []
+    for grant in access.grants:
+        # A grant that depends on arguments cannot be said there, and a wider one must not be: it is left out.
+        if (tools := _tools_of(spec, grant.tools)) and not grant.arguments:
+            found.append(_granted(grant, tools) + never)
+    if access.named_in_team:
+        for member, named in sorted(company.named.items()):
+            if tools := _tools_of(spec, named):
+                found.append(f"{_who(member)} && {_is_one_of(tools)}{never}")
+    return found
+
+
+def _tools_of(spec: ServerSpec, patterns: Collection[str]) -> list[str]:
+    every = f"{spec.name}__*" in patterns
+    return [tool.name for tool in spec.tools if every or f"{spec.name}__{tool.name}" in patterns]
+
+
+def _granted(grant: Grant, tools: Sequence[str]) -> str:
+    manager = ' && jwt.role == "manager"' if grant.managers_only else ""
+    return f"{_who(grant.to)}{manager} && {_is_one_of(tools)}"
+
+
+def _who(to: str) -> str:
+    team, member = to.split("/")
+    if team == "*":
+        return _ANY_MEMBER
+    return f'jwt.sub.startsWith("{team}/")' if member == "*" else f'jwt.sub == "{to}"'
+
+
+def _is_one_of(tools: Sequence[str]) -> str:
+    return f"mcp.tool.name in [{', '.join(json.dumps(tool) for tool in tools)}]"
+
+
+def _rule(spec: ServerSpec, name: str) -> dict[str, Any]:
     return {
-        "name": name,
-        "static": static | {"protocol": "StreamableHTTP"} | ({"policies": policies} if policies else {}),
+        "matches": [{"path": {"type": "PathPrefix", "value": f"/mcp/{spec.name}"}}],
+        "backendRefs": [{"group": GROUP, "kind": "AgentgatewayBackend", "name": name}],
+        "timeouts": {"request": f"{int(spec.timeout_seconds * 1000)}ms"},
     }
 
 
-def _expressions(spec: ServerSpec, grants: Sequence[Grant]) -> list[str]:
-    """The grants as CEL over the token's subject (`team/member`), its role and the tool. None of them: nobody."""
-    found: list[str] = []
-    for grant in grants:
-        tools = [
-            tool.name
-            for tool in spec.tools
-            if any(pattern in (f"{spec.name}__{tool.name}", f"{spec.name}__*") for pattern in grant.tools)
-        ]
-        # A grant that depends on arguments cannot be said there, and a wider one must not be: it is left out.
-        if not tools or grant.arguments:
-            continue
-        who = _subject(grant.to)
-        manager = ' && jwt.role == "manager"' if grant.managers_only else ""
-        found += [f'{who}{manager} && mcp.tool.name == "{tool}"' for tool in tools]
-    return found or ["false"]
+def _routes(rules: Sequence[dict[str, Any]], company: Company) -> list[dict[str, Any]]:
+    """The routes, as many rules in each as it may have, and the policies that let only our tokens pass on them."""
+    names: list[str] = []
+    made: list[dict[str, Any]] = []
+    for start in range(0, len(rules), MOST_RULES):
+        names.append(ROUTE if not names else f"{ROUTE}-{len(names) + 1}")
+        spec = {"parentRefs": [{"name": GATEWAY}], "rules": list(rules[start : start + MOST_RULES])}
+        made.append(_resource("HTTPRoute", names[-1], spec))
+    for start in range(0, len(names), MOST_TARGETS):
+        references = [{"group": ROUTES, "kind": "HTTPRoute", "name": it} for it in names[start : start + MOST_TARGETS]]
+        policy = f"{ROUTE}-callers" + (f"-{start // MOST_TARGETS + 1}" if start else "")
+        made.append(_resource("AgentgatewayPolicy", policy, {"targetRefs": references, "traffic": _traffic(company)}))
+    return made
 
 
-def _subject(to: str) -> str:
-    team, member = to.split("/")
-    if team == "*":
-        return "has(jwt.sub)"
-    return f'jwt.sub.startsWith("{team}/")' if member == "*" else f'jwt.sub == "{to}"'
+def _traffic(company: Company) -> dict[str, Any]:
+    jwks = {"inline": json.dumps(company.public_keys, separators=(",", ":"))}
+    provider = {"issuer": ISSUER, "audiences": [AUDIENCE], "jwks": jwks}
+    traffic: dict[str, Any] = {"jwtAuthentication": {"mode": "Strict", "providers": [provider]}}
+    if company.access.calls_per_minute:
+        traffic["rateLimit"] = {"local": [{"requests": company.access.calls_per_minute, "unit": "Minutes"}]}
+    return traffic
 
 
 def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     labels = {"app.kubernetes.io/part-of": "elf"}
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
-    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": metadata, "spec": spec}
+    return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def _dns(name: str) -> str:

@@ -10,6 +10,8 @@ from mcp_servers.gateway.prices import Link
 from mcp_servers.gateway.refusals import Refused
 from teams.resilience.breaker import Circuit, CircuitBreaker, Limits
 
+#: How long it counts that a link failed, after it might have been tried again and nobody called.
+UNTRIED = timedelta(hours=1)
 #: Answers that say nothing against the provider.
 _ANSWERED = ("ok", "unmetered", "not_accepted", "too_long")
 #: The caller went away; how the provider would have done is not known.
@@ -52,11 +54,17 @@ class Circuits:
         return min(left, default=None)
 
     def alone(self, now: datetime) -> dict[str, tuple[int, datetime]]:
-        """Links that are left alone, or are being tried: how often each failed in a row, and when it opened or may be tried."""
+        """Links that failed too often: how often each did in a row, and until when it is left alone; where that is past, the next
+        call tries it.
+
+        One that nobody has tried for an hour since is not known to fail any more, and is left out.
+        """
         return {
-            link.name: (breaker.state.failures, breaker.opens_at or now)
+            link.name: (breaker.state.failures, opens_at)
             for link, breaker in list(self._breakers.items())
             if breaker.state.circuit is not Circuit.CLOSED
+            and (opens_at := breaker.opens_at) is not None
+            and opens_at > now - UNTRIED
         }
 
     def ended(self, link: Link, law: CircuitLaw, outcome: str, now: datetime) -> None:

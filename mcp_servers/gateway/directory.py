@@ -21,9 +21,10 @@ from mcp_servers.gateway.claims import Settled, settle
 from mcp_servers.gateway.cluster_services import ClusterServices
 from mcp_servers.gateway.discovery import Found, Listing, in_cluster, in_environment, in_files
 from mcp_servers.gateway.http_server import HttpServer
+from mcp_servers.gateway.program_log import ProgramLog
 from mcp_servers.gateway.redaction import SHORTEST
+from mcp_servers.gateway.served import Served
 from mcp_servers.gateway.stdio_server import StdioServer
-from mcp_servers.gateway.upstreams import Served
 from mcp_servers.safe_http import SafeHttp
 from mcp_servers.server_spec import ServerSpec
 
@@ -42,6 +43,8 @@ class Main(Protocol):
 Secrets = Callable[[str], str | None]
 #: Told of each admission: the spec, where it stands and at which address it is served, at which commit.
 OnAdmitted = Callable[[ServerSpec, Found, str], None]
+#: Where the program of the server of that name writes what goes wrong; the secrets it is given are to be kept out of it.
+LogOf = Callable[[str, Callable[[], Collection[str]]], ProgramLog]
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ class Directory:
         secrets: Secrets,
         folder: Path,
         on_admitted: OnAdmitted | None = None,
+        log_of: LogOf | None = None,
     ) -> None:
         self._main, self._sources, self._http, self._secrets, self._folder = main, sources, http, secrets, folder
-        self._on_admitted = on_admitted
+        self._on_admitted, self._log_of = on_admitted, log_of
         self._commit: str | None = None
         self._served: dict[str, Served] = {}
         self._made_of: dict[str, tuple[ServerSpec, str | None]] = {}
@@ -123,7 +127,7 @@ class Directory:
 
     async def close(self) -> None:
         for one in self._served.values():
-            await _close(one)
+            await one.close()
         await self._http.close()
 
     async def _read(self, commit: str) -> None:
@@ -159,7 +163,7 @@ class Directory:
     async def _drop(self, name: str) -> None:
         self._made_of.pop(name, None)
         if (gone := self._served.pop(name, None)) is not None:
-            await _close(gone)
+            await gone.close()
 
     def _made(self, spec: ServerSpec, where: str, address: str | None) -> Served:
         terms = Terms.of(spec, where, lambda: self._values(spec))
@@ -186,6 +190,7 @@ class Directory:
             lambda: self._variables(spec),
             timeout_seconds=spec.timeout_seconds,
             max_bytes=most,
+            log=self._log_of(spec.name, terms.secrets) if self._log_of else None,
         )
         return Served(stdio, terms)
 
@@ -212,9 +217,3 @@ class Directory:
     def missing_secrets(self, spec: ServerSpec) -> list[str]:
         """The names that its `server.yaml` asks for and nobody set."""
         return [one.name for one in spec.credentials if self._value(one.name) is None]
-
-
-async def _close(served: Served) -> None:
-    close = getattr(served.server, "close", None)
-    if close is not None:
-        await close()

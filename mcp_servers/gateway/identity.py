@@ -1,10 +1,13 @@
 """Who is calling: a signed token a team member, one operator token for the person, tokens for the kernel's own hands.
 
-A bad token gets the same refusal whatever is wrong with it, before anything is looked up: a guesser learns nothing.
+Tokens are signed with Ed25519 (EdDSA), by a key that is made of the company's secret and never leaves it; whoever has the public half
+(`public_keys`) can check one, and can make none. A bad token gets the same refusal whatever is wrong with it, before anything is looked
+up: a guesser learns nothing.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -14,12 +17,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from mcp_servers.gateway.refusals import Refused
 from memory.rows import Rows
 
-AUDIENCE = "elf-gateway"
-ALGORITHM = "HS256"
+AUDIENCE = ISSUER = "elf-gateway"
+ALGORITHM = "EdDSA"
 MIN_KEY_BYTES = 32
 MAX_HEADER_CHARACTERS = 4096
 #: Good signatures remembered at most; then all are forgotten and checked again.
@@ -33,7 +39,7 @@ REFUSAL = (
 _NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _MEMBER = re.compile(rf"({_NAME})/({_NAME})")
 _HAND = re.compile(rf"kernel:({_NAME})")
-_CLAIMS = ["sub", "aud", "role", "deployment", "jti", "iat", "exp"]
+_CLAIMS = ["sub", "iss", "aud", "role", "deployment", "jti", "iat", "exp"]
 
 
 @dataclass(frozen=True)
@@ -69,17 +75,29 @@ class _Signed:
 
 
 class Identity:
-    """Issues and checks tokens with one key. `deployment_is_alive` may read a database; it is asked last."""
+    """Issues and checks tokens with the keys made of one secret, `key`. `deployment_is_alive` may read a database; it is asked last."""
 
     def __init__(self, key: bytes, operator_sha256: str, deployment_is_alive: IsAlive) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"the kernel's signing key has {len(key)} bytes; it needs at least {MIN_KEY_BYTES}")
         if not re.fullmatch(r"[0-9a-f]{64}", operator_sha256):
             raise ValueError("the operator token's hash must be a SHA-256 in lower-case hex")
-        self._key = key
+        self._private = signing_key(key)
+        self._public = self._private.public_key()
+        self._kid = _thumbprint(self._x)
         self._operator_sha256 = operator_sha256
         self._deployment_is_alive = deployment_is_alive
         self._signed: dict[str, _Signed] = {}
+
+    @property
+    def public_keys(self) -> dict[str, Any]:
+        """The JWK set by which others check our tokens. No secret."""
+        key = {"kty": "OKP", "crv": "Ed25519", "x": self._x, "use": "sig", "alg": ALGORITHM, "kid": self._kid}
+        return {"keys": [key]}
+
+    @property
+    def _x(self) -> str:
+        return _base64url(self._public.public_bytes_raw())
 
     def issue(
         self, team: str, member: str, *, manager: bool, deployment_id: str, jti: str, now: datetime, lifetime: timedelta
@@ -118,6 +136,7 @@ class Identity:
     def _sign(self, subject: str, role: str, deployment_id: str, jti: str, now: datetime, lifetime: timedelta) -> str:
         claims = {
             "sub": subject,
+            "iss": ISSUER,
             "aud": AUDIENCE,
             "role": role,
             "deployment": deployment_id,
@@ -125,7 +144,7 @@ class Identity:
             "iat": int(now.timestamp()),
             "exp": int((now + lifetime).timestamp()),
         }
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        return jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self._kid})
 
     def _known(self, token: str, sha256: str) -> _Signed:
         """What a token says whose signature holds. That it holds is remembered; whether it still counts is not."""
@@ -141,9 +160,26 @@ class Identity:
         # Times are checked at each call, against our own idea of now.
         options: Any = {"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
         try:
-            return jwt.decode(token, self._key, algorithms=[ALGORITHM], audience=AUDIENCE, options=options)
+            return jwt.decode(
+                token, self._public, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=options
+            )
         except (jwt.PyJWTError, ValueError) as error:
             raise no_valid_token() from error
+
+
+def signing_key(secret: bytes) -> Ed25519PrivateKey:
+    """The private key that is made of the company's secret: always the same one."""
+    seed = HKDF(SHA256(), length=32, salt=None, info=b"elf-gateway tokens, Ed25519").derive(secret)
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def _thumbprint(x: str) -> str:
+    """The key's id, as RFC 7638 and RFC 8037 make it."""
+    return _base64url(hashlib.sha256(f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}'.encode()).digest())
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def operator_token_hash(token: str) -> str:

@@ -45,6 +45,13 @@ class RpcError(Exception):
         self.code, self.message, self.call_id = code, message, call_id
 
 
+class Written(RpcError):
+    """A refusal of which a row tells already."""
+
+    def __init__(self, error: RpcError) -> None:
+        super().__init__(error.code, error.message, error.call_id)
+
+
 def parse(body: bytes) -> Call:
     """The call in a body. Raises `RpcError`."""
     return call_of(decode(body))

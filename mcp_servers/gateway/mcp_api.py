@@ -26,10 +26,11 @@ from starlette.responses import Response
 
 from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.call_headers import RUN, WAIT
-from mcp_servers.gateway.door import Door
+from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.fast_lane import Endpoint, body_of, headers_of
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.jsonrpc import Call, RpcError
+from mcp_servers.gateway.pass_through_messages import method_name
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.tool_calls import ToolCalls
 from mcp_servers.gateway.upstreams import Upstreams
@@ -46,9 +47,14 @@ def mcp_endpoint(door: Door, upstreams: Upstreams, calls: ToolCalls) -> Endpoint
         try:
             return await _answer(door, upstreams, calls, request)
         except Refused as refused:
-            return jsonrpc.unauthenticated(refused)
+            return jsonrpc.unauthenticated(refused) if refused.code == "unauthenticated" else unwritten(refused)
 
     return answer
+
+
+def unwritten(refused: Refused) -> Response:
+    """The answer where even a refusal cannot be written down."""
+    return jsonrpc.refusal(None, refused, 503)
 
 
 def wrong_headers(headers: Mapping[str, str]) -> tuple[int, str] | None:
@@ -76,23 +82,50 @@ async def _answer(door: Door, upstreams: Upstreams, calls: ToolCalls, request: R
     authorization = headers.get("authorization")
     if door.claimed(authorization) is None:
         await door.identify(authorization)
-    asked = read(headers, await body_of(request))
+    body = await body_of(request)
+    asked = read(headers, body)
     if isinstance(asked, tuple):
         return await _call_tool(calls, authorization, *asked, said(headers))
     caller = await door.identify(authorization)
     if isinstance(asked, Response):
         return asked
-    return await _answer_other(door, upstreams, caller, asked)
+    try:
+        if isinstance(asked, Call):
+            return await _answer_other(door, upstreams, caller, asked)
+        raise asked
+    except Wrong as wrong:
+        await note_wrong(door, caller, wrong, body)
+        return wrong.answer()
 
 
-def read(headers: Mapping[str, str], body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response:
-    """A tool call with its parameters, another call, or what is wrong with the request."""
+class Wrong(RpcError):
+    """A request that is none by the protocol, and the status it is answered with. `asks`: its method, if it has one."""
+
+    def __init__(self, error: RpcError, status: int = 200, asks: str = "") -> None:
+        super().__init__(error.code, error.message, error.call_id)
+        self.status, self.asks = status, asks
+
+    def answer(self) -> Response:
+        return jsonrpc.error(self.call_id, self.code, self.message, self.status)
+
+
+async def note_wrong(door: Door, caller: Caller, wrong: Wrong, body: bytes, server: str = "") -> None:
+    """A row for a request that was refused because nobody could make sense of it. Raises `Refused` if that cannot be written."""
+    asks = method_name(wrong.asks) if wrong.asks else "request"
+    action = "tool.call" if asks == "tools/call" else "mcp.request"
+    detail = {"why": wrong.message, "body_sha256": sha256(body)}
+    await door.record(caller, action, f"{server}:{asks}" if server else asks, "refused", detail)
+    door.till.observer.refused("tool", "bad_request")
+
+
+def read(headers: Mapping[str, str], body: bytes) -> tuple[Call, CallToolRequestParams] | Call | Response | Wrong:
+    """A tool call with its parameters, another call, an answer, or what is wrong with the request."""
     if wrong := wrong_headers(headers):
-        return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
+        return Wrong(RpcError(jsonrpc.INVALID_REQUEST, wrong[1]), wrong[0])
     try:
         call = jsonrpc.parse(body)
     except RpcError as error:
-        return jsonrpc.error(error.call_id, error.code, error.message, 400)
+        return Wrong(error, 400)
     if call.notification:
         return Response(status_code=202)
     if call.method != "tools/call":
@@ -125,14 +158,16 @@ async def _answer_other(door: Door, upstreams: Upstreams, caller: Caller, call: 
     except Refused as refused:
         return jsonrpc.refusal(call.id, refused)
     except ValidationError as error:
-        return invalid(call, error)
-    return jsonrpc.error(call.id, jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.")
+        raise invalid(call, error) from error
+    unknown = RpcError(jsonrpc.METHOD_NOT_FOUND, f"There is no method {call.method[:80]!r} here.", call.id)
+    raise Wrong(unknown, asks=call.method)
 
 
-def invalid(call: Call, error: ValidationError) -> Response:
+def invalid(call: Call, error: ValidationError) -> Wrong:
+    """What is wrong with the parameters, without a word of them."""
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")
+    where = ".".join(str(part) for part in fault["loc"])[:80]
+    return Wrong(RpcError(jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}", call.id), asks=call.method)
 
 
 def initialize(call: Call) -> dict[str, Any]:
@@ -147,8 +182,8 @@ def initialize(call: Call) -> dict[str, Any]:
 
 
 async def _list_tools(door: Door, upstreams: Upstreams, caller: Caller) -> dict[str, Any]:
-    """What the caller may call. Servers that did not answer are named in `_meta`."""
-    tools, missing = await upstreams.list_tools()
+    """What the caller may call. Servers that did not answer are named in `_meta`, to those who may call something there."""
+    tools, missing = await upstreams.list_tools(lambda server: door.grants.use_of(caller, server).tools)
     allowed = [tool for tool in tools if door.grants.may_call(caller, tool.name)]
     listed = wire(ListToolsResult(tools=allowed))
     return listed | {"_meta": {"elf/unavailable": missing}} if missing else listed

@@ -18,13 +18,13 @@ from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.event_stream import frame
 from mcp_servers.gateway.http_server import SESSION, HttpServer
 from mcp_servers.gateway.identity import Caller
-from mcp_servers.gateway.jsonrpc import Call, RpcError
-from mcp_servers.gateway.mcp_api import initialize, said, wire, wrong_headers
+from mcp_servers.gateway.jsonrpc import Call, RpcError, Written
+from mcp_servers.gateway.mcp_api import Wrong, initialize, invalid, note_wrong, said, wire, wrong_headers
 from mcp_servers.gateway.pass_through_calls import PassThrough
 from mcp_servers.gateway.pass_through_messages import request_id
 from mcp_servers.gateway.pass_through_sessions import Session, SessionUnknown
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.upstreams import Served
+from mcp_servers.gateway.served import Served
 from mcp_servers.server_spec import WORD
 
 _WORD = re.compile(WORD)
@@ -56,7 +56,9 @@ async def _answered(visit: Any) -> Response:
     try:
         return await visit()
     except RpcError as error:
-        return jsonrpc.error(error.call_id, error.code, error.message, 400)
+        return jsonrpc.error(
+            error.call_id, error.code, error.message, error.status if isinstance(error, Wrong) else 400
+        )
     except Refused as refused:
         if refused.code == "unauthenticated":
             return jsonrpc.unauthenticated(refused)
@@ -92,9 +94,22 @@ class _Visit:
 
     async def post(self) -> Response:
         caller = await self._through.door.identify(self._authorization)
+        body = await self._request.body()
+        try:
+            return await self._posted(caller, body)
+        except Written:
+            raise
+        except RpcError as error:
+            wrong = error if isinstance(error, Wrong) else Wrong(error, 400)
+            known = self._name if _WORD.fullmatch(self._name) and len(self._name) <= 40 else "?"
+            await note_wrong(self._through.door, caller, wrong, body, known)
+            raise wrong from error
+
+    async def _posted(self, caller: Caller, body: bytes) -> Response:
+        """Raises `RpcError` for what is no request here; `Written`, if a row says so already."""
         if wrong := _wrong_headers(self._request):
-            return jsonrpc.error(None, jsonrpc.INVALID_REQUEST, wrong[1], wrong[0])
-        message = jsonrpc.decode(await self._request.body())
+            raise Wrong(RpcError(jsonrpc.INVALID_REQUEST, wrong[1]), wrong[0])
+        message = jsonrpc.decode(body)
         if "method" not in message:
             await self._server(caller)
             return await self._client_answers(await self._session(caller), message)
@@ -114,13 +129,13 @@ class _Visit:
             if call.notification or isinstance(refused, SessionUnknown) or refused.code == "unauthenticated":
                 raise
             return jsonrpc.refusal(call.id, refused)
+        except Written as error:
+            return jsonrpc.error(call.id, error.code, error.message)
         except RpcError as error:
             status = 400 if call.notification or error.code == jsonrpc.INVALID_REQUEST else 200
-            return jsonrpc.error(call.id, error.code, error.message, status)
+            raise Wrong(RpcError(error.code, error.message, call.id), status, call.method) from error
         except ValidationError as error:
-            fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(str(part) for part in fault["loc"])
-            return jsonrpc.error(call.id, jsonrpc.INVALID_PARAMS, f"params.{where}: {fault['msg']}")
+            raise invalid(call, error) from error
 
     async def listen(self) -> Response:
         caller = await self._through.door.identify(self._authorization)

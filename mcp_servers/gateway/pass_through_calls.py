@@ -15,7 +15,7 @@ from mcp_servers.gateway import jsonrpc
 from mcp_servers.gateway.door import Door, sha256
 from mcp_servers.gateway.http_server import SESSION, HttpServer
 from mcp_servers.gateway.identity import Caller
-from mcp_servers.gateway.jsonrpc import Call
+from mcp_servers.gateway.jsonrpc import Call, Written
 from mcp_servers.gateway.pass_through_exchange import Exchange
 from mcp_servers.gateway.pass_through_law import (
     ASKS,
@@ -40,8 +40,9 @@ from mcp_servers.gateway.rates import Rates
 from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
 from mcp_servers.gateway.rpc_server import greeting
+from mcp_servers.gateway.served import Served
 from mcp_servers.gateway.tool_calls import ToolCalls, subject_of
-from mcp_servers.gateway.upstreams import Served, Upstreams
+from mcp_servers.gateway.upstreams import Upstreams
 from mcp_servers.monitor.observer import ToolCall
 
 
@@ -126,9 +127,8 @@ class PassThrough:
         """
         id_ = cast("RequestId", call.id)
         if id_ in session.pending or len(session.pending) >= MOST_REQUESTS:
-            raise Refused(
-                "overloaded", f"This id is in use, or {MOST_REQUESTS} requests are under way; wait for an answer."
-            )
+            why = f"This id is in use, or {MOST_REQUESTS} requests are under way; wait for an answer."
+            raise await self._refused(session, "mcp.request", method_name(call.method), Refused("overloaded", why))
         subject = (
             f"{session.name}__{call.params['name']}"
             if call.method == "tools/call"
@@ -167,14 +167,16 @@ class PassThrough:
             if "roots" not in session.offered:
                 return
         elif call.method != "notifications/initialized":
-            raise Refused("bad_request", f"The notification {call.method[:60]!r} does not pass here.")
+            wrong = Refused("bad_request", f"The notification {call.method[:60]!r} does not pass here.")
+            raise await self._refused(session, "mcp.request", method_name(call.method), wrong)
         await self._line.tell(session, {"jsonrpc": "2.0", "method": call.method, "params": params})
 
     async def answer(self, session: Session, id_: RequestId, given: Mapping[str, Any]) -> None:
         """The client's answer to what the server asked. Raises `Refused`."""
         method, _ = session.asked.pop(id_, (None, 0.0))
         if method is None:
-            raise Refused("bad_request", "The server has no open question of that id in this session.")
+            wrong = Refused("bad_request", "The server has no open question of that id in this session.")
+            raise await self._refused(session, "mcp.answer", "no question", wrong)
         session.answered = anyio.current_time()
         subject, feature = f"{session.name}:{method}", ASKS.get(method)
         granted = feature is None or self.door.grants.use_of(session.owner, session.name).feature(feature)
@@ -192,9 +194,15 @@ class PassThrough:
             await self.door.record(session.owner, "mcp.stream", session.name, "refused", why)
             raise Refused("bad_request", "Last-Event-ID is no event of this session, or one of too long ago.")
         if session.streams >= MOST_STREAMS:
-            raise Refused("overloaded", f"{MOST_STREAMS} streams of this session are open; end one first.")
+            wrong = Refused("overloaded", f"{MOST_STREAMS} streams of this session are open; end one first.")
+            raise await self._refused(session, "mcp.stream", "one more", wrong)
         await self.door.record(session.owner, "mcp.stream", session.name, "allowed", {"resumed": last is not None})
         return await self._exchange.listened(session, theirs, authorization)
+
+    async def _refused(self, session: Session, action: str, what: str, refused: Refused) -> Refused:
+        """The refusal, written down."""
+        await self.door.record(session.owner, action, f"{session.name}:{what}", "refused", {"why": refused.message})
+        return refused
 
     async def _allowed(
         self, session: Session, pending: Pending, params: dict[str, Any], wait: float, authorization: str | None
@@ -210,7 +218,7 @@ class PassThrough:
         except (Refused, jsonrpc.RpcError) as refused:
             await self.door.record(owner, "mcp.request", pending.subject, "refused", detail | {"why": refused.message})
             self.door.till.observer.refused("tool", refused.code if isinstance(refused, Refused) else "not_found")
-            raise
+            raise refused if isinstance(refused, Refused) else Written(refused) from refused
         await self.door.record(owner, "mcp.request", pending.subject, "allowed", detail)
         return sent
 

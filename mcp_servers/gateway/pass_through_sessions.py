@@ -15,7 +15,7 @@ from typing import Any
 from mcp_servers.gateway.http_server import HttpServer
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.upstreams import Served
+from mcp_servers.gateway.served import Served
 from mcp_servers.monitor.observer import ToolEnd
 
 #: Sessions that one member may have at a time; requests under way, and streams open, in one session.

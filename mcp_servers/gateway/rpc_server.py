@@ -7,7 +7,7 @@ is not answered and goes nowhere.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, cast
 
 from mcp.types import LATEST_PROTOCOL_VERSION, CallToolResult, ContentBlock, Tool
@@ -21,9 +21,16 @@ MAX_PAGES = 20
 MAX_LISTED = 500
 _MAX_TEXT = 500
 
+#: Carries one question, its method and parameters, and brings the result object.
+Ask = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
 
 class UpstreamFailed(Exception):
     """The server gave no usable answer. The text is shown to callers: it holds no secret."""
+
+
+class Busy(UpstreamFailed):
+    """The server is at work on somebody else's question, and there was no turn for this one in time. It is not ill."""
 
 
 class ToolRefused(Exception):
@@ -50,20 +57,8 @@ class RpcServer(ABC):
         """Ends connections and processes; a later question opens them anew."""
 
     async def list_tools(self) -> list[Tool]:
-        """What the server says it has, in pages, up to a limit."""
-        tools: list[Tool] = []
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            result = await self.ask("tools/list", {"cursor": cursor} if cursor else {})
-            listed = result.get("tools")
-            if not isinstance(listed, list):
-                raise UpstreamFailed("its list of tools is no list")
-            tools += _tools(cast("list[object]", listed)[: MAX_LISTED - len(tools)])
-            following = result.get("nextCursor")
-            if not isinstance(following, str) or len(tools) >= MAX_LISTED:
-                break
-            cursor = following
-        return tools
+        """What the server says it has."""
+        return await listed_by(self.ask)
 
     async def call_tool(self, tool: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
         """The tool's result. Who called is nobody else's business: the server is not told."""
@@ -73,6 +68,23 @@ class RpcServer(ABC):
             return _Result.model_validate(result)
         except ValidationError as error:
             raise UpstreamFailed("its result is none by the protocol") from error
+
+
+async def listed_by(ask: Ask) -> list[Tool]:
+    """What a server says it has, in pages, up to a limit. Raises as `ask` does."""
+    tools: list[Tool] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        result = await ask("tools/list", {"cursor": cursor} if cursor else {})
+        listed = result.get("tools")
+        if not isinstance(listed, list):
+            raise UpstreamFailed("its list of tools is no list")
+        tools += _tools(cast("list[object]", listed)[: MAX_LISTED - len(tools)])
+        following = result.get("nextCursor")
+        if not isinstance(following, str) or len(tools) >= MAX_LISTED:
+            break
+        cursor = following
+    return tools
 
 
 def question(call_id: int | None, method: str, params: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,8 @@ from mcp.types import CallToolResult, TextContent
 
 from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.looking import CannotLook, Looker
-from mcp_servers.gateway.upstreams import Served, Upstreams
+from mcp_servers.gateway.served import Served
+from mcp_servers.gateway.upstreams import Upstreams
 
 _MOST_DESCRIBED = 300
 

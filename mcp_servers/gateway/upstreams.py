@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import anyio
 from mcp.types import CallToolResult, TextContent, Tool
 from pydantic import BaseModel
 
-from mcp_servers.gateway.admission import Compared, Quarantined, Terms, compare, hashes
+from mcp_servers.gateway.admission import Quarantined, Terms
 from mcp_servers.gateway.identity import Caller
 from mcp_servers.gateway.in_process import InProcessServer, current_caller, threaded
+from mcp_servers.gateway.looks import Looks
 from mcp_servers.gateway.redaction import redact
 from mcp_servers.gateway.refusals import Refused
-from mcp_servers.gateway.rpc_server import ToolRefused, UpstreamFailed
+from mcp_servers.gateway.rpc_server import Busy, ToolRefused, UpstreamFailed
+from mcp_servers.gateway.served import OnQuarantine, Served, ToolServer
 
 __all__ = ["InProcessServer", "ToolServer", "Upstreams", "current_caller", "threaded"]
 
@@ -36,31 +37,6 @@ UNTRUSTED = {"elf/untrusted": True}
 log = logging.getLogger(__name__)
 
 
-class ToolServer(Protocol):
-    """One server behind the gateway. Its tools are named without the server's name."""
-
-    name: str
-
-    async def list_tools(self) -> list[Tool]: ...
-    async def call_tool(self, tool: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult: ...
-
-
-@dataclass
-class Served:
-    """A server, its terms, and what was last seen of it."""
-
-    server: ToolServer
-    terms: Terms
-    #: Tool name -> hash as admitted; of the kernel's own servers, as they were at the first look.
-    admitted: Mapping[str, str] | None = None
-    compared: Compared | None = None
-    problem: str | None = None
-    #: Milliseconds that the last look took.
-    ms: int = 0
-    checked_at: float = float("-inf")
-    told: set[tuple[str, str | None]] = field(default_factory=set[tuple[str, str | None]])
-
-
 class Catalogue(Protocol):
     """The servers beside the kernel's own, as main admits them now."""
 
@@ -69,8 +45,8 @@ class Catalogue(Protocol):
     async def close(self) -> None: ...
 
 
-#: Told once of each tool that was quarantined: server and what is wrong.
-OnQuarantine = Callable[[str, Quarantined], Awaitable[None]]
+def _every(_server: str) -> bool:
+    return True
 
 
 class Upstreams:
@@ -88,13 +64,17 @@ class Upstreams:
         self._builtin = {server.name: Served(server, terms) for server in servers}
         if len(self._builtin) != len(servers):
             raise ValueError("tool servers must have different names")
-        self._list_seconds = list_seconds
+        self._looks = Looks(list_seconds, on_quarantine)
         self._catalogue = catalogue
-        self._on_quarantine = on_quarantine
+        self._last: Mapping[str, Served] = self._builtin
 
-    async def list_tools(self) -> tuple[list[Tool], dict[str, str]]:
-        """Every tool that may be served, named `<server>__<tool>`, and why servers that did not answer are missing."""
-        servers = await self.survey()
+    async def list_tools(self, wanted: Callable[[str], bool] = _every) -> tuple[list[Tool], dict[str, str]]:
+        """Every tool that may be served, named `<server>__<tool>`, and why servers that did not answer are missing.
+
+        Only the servers that are `wanted` by name are asked, and named.
+        """
+        servers = {name: one for name, one in (await self._all()).items() if wanted(name)}
+        await self._each(servers, self._looks.brief)
         missing = {name: one.problem for name, one in servers.items() if one.problem is not None}
         tools = [
             tool.model_copy(update={"name": f"{name}__{tool.name}"})
@@ -104,25 +84,34 @@ class Upstreams:
         ]
         return tools, missing
 
-    async def survey(self) -> Mapping[str, Served]:
-        """Asks every server what it has, all at once, and says how each is."""
+    async def survey(self, *, patient: bool = False) -> Mapping[str, Served]:
+        """How each server is: as it was when last looked at, where a look would take long; `patient`: as it is now."""
         servers = await self._all()
-        async with anyio.create_task_group() as group:
-            for one in servers.values():
-                group.start_soon(self._check, one)
+        await self._each(servers, self._looks.thorough if patient else self._looks.brief)
         return servers
+
+    def quarantined(self) -> dict[str, list[Quarantined]]:
+        """Tools that main admits and that are not what it admitted, by server, as of the last looks."""
+        return {
+            name: missed
+            for name, one in sorted(self._last.items())
+            if one.compared is not None
+            and (missed := [it for it in one.compared.quarantined.values() if it.was_admitted])
+        }
 
     async def call(self, name: str, arguments: dict[str, Any], caller: Caller) -> CallToolResult:
         """The tool's result; an `isError` result if it failed, took too long, or gave too much. `Refused`: no such tool."""
         one, tool = await self.admitted(name), name.partition("__")[2]
         try:
             # asyncio's own: anyio's costs a tenth of what the gateway adds to a call.
-            async with asyncio.timeout(one.terms.call_seconds):
+            async with asyncio.timeout(one.terms.call_seconds if one.in_turn is None else None):
                 result = await one.server.call_tool(tool, arguments, caller)
         except TimeoutError:
             return error_result(
                 f"{name} did not finish in {one.terms.call_seconds:g} s; try again later, or ask for less."
             )
+        except Busy as error:
+            return error_result(f"{name} was not called: its server {error}. Try again later.")
         except ToolRefused as error:
             return cleaned(error_result(f"{name} was refused by its server: {error}"), one.terms)
         except UpstreamFailed as error:
@@ -156,13 +145,15 @@ class Upstreams:
         one = await self.one(server)
         if one is None:
             raise Refused("not_found", f"There is no tool server {server[:60]!r}.")
-        await self._check(one)
+        await self._looks.brief(one)
         if one.compared is None or one.problem is not None:
             raise Refused("upstream_failed", f"The tool server {server} {one.problem}. Try again later.")
         return list(one.compared.served)
 
     async def close(self) -> None:
-        """Ends the catalogue's connections and programs."""
+        """Ends looks, and the catalogue's connections and programs."""
+        for one in self._builtin.values():
+            await one.close()
         if self._catalogue is not None:
             await self._catalogue.close()
 
@@ -174,7 +165,9 @@ class Upstreams:
     async def _all(self) -> Mapping[str, Served]:
         found = await self._catalogue.served() if self._catalogue is not None else {}
         own = {name: one for name in self._builtin if (one := self._own(name)) is not None}
-        return {**found, **own}
+        # The kernel's own names cannot be taken.
+        self._last = {**found, **own}
+        return self._last
 
     def _own(self, server: str) -> Served | None:
         """The kernel's own server of that name, on the terms that main gives it now."""
@@ -185,56 +178,33 @@ class Upstreams:
             one.terms = terms
         return one
 
+    async def _each(self, servers: Mapping[str, Served], look: Callable[[Served], Coroutine[Any, Any, None]]) -> None:
+        async with anyio.create_task_group() as group:
+            for one in servers.values():
+                group.start_soon(look, one)
+
     async def _ensure_admitted(self, one: Served, name: str, tool: str) -> None:
         """Raises `Refused` unless the tool was seen, recently, to be what was admitted."""
-        if time.monotonic() - one.checked_at > CHECK_SECONDS:
-            await self._check(one)
-        if one.compared is None or one.problem is not None:
-            # Nothing is called blindly; what the server's own call would have said is said by the check.
+        if _old(one):
+            await self._looks.patient(one, one.terms.call_seconds)
+        elif one.problem is not None:
+            # Nobody waits for it here, and whoever comes next may find it well.
+            await self._looks.patient(one, 0)
+        if one.compared is None or one.problem is not None or _old(one):
+            # Nothing is called blindly; what the server's own call would have said is said by the look.
             if one.terms.definitions is None:
                 return
-            raise Refused(
-                "upstream_failed", f"{name}: its server {one.problem or 'was not seen yet'}. Try again later."
-            )
+            why = one.problem or "has not shown what it is for a while: it is at work or does not answer"
+            raise Refused("upstream_failed", f"{name}: its server {why}. Try again later.")
         if (found := one.compared.quarantined.get(tool)) is not None:
             raise _quarantined(name, found)
         if one.terms.definitions is not None and tool not in one.terms.definitions:
             raise Refused("not_found", f"There is no tool {name[:80]!r}; tools/list shows those you may call.")
 
-    async def _check(self, one: Served) -> None:
-        began = time.monotonic()
-        try:
-            with anyio.fail_after(self._list_seconds):
-                tools = await one.server.list_tools()
-        except TimeoutError:
-            one.problem = f"did not answer in {self._list_seconds:g} s"
-            return
-        except UpstreamFailed as error:
-            one.problem = f"failed: {error}"
-            return
-        except Exception as error:
-            # Whatever is wrong with one server, the others are listed; it is logged when it is new.
-            problem = f"failed: {type(error).__name__}"
-            if one.problem != problem:
-                log.exception("the tool server %s cannot be listed", one.server.name)
-            one.problem = problem
-            return
-        finally:
-            one.checked_at = time.monotonic()
-            one.ms = int((one.checked_at - began) * 1000)
-        if one.admitted is None:
-            one.admitted = hashes(tools) if one.terms.definitions is None else one.terms.definitions
-        one.compared, one.problem = compare(tools, one.admitted), None
-        await self._tell(one)
 
-    async def _tell(self, one: Served) -> None:
-        if self._on_quarantine is None or one.compared is None:
-            return
-        for found in one.compared.quarantined.values():
-            key = (found.tool, found.seen_sha256)
-            if key not in one.told:
-                one.told.add(key)
-                await self._on_quarantine(one.server.name, found)
+def _old(one: Served) -> bool:
+    """Whether what is known of its definitions is too old for a call."""
+    return time.monotonic() - one.checked_at > CHECK_SECONDS
 
 
 def cleaned(result: CallToolResult, terms: Terms) -> CallToolResult:
@@ -264,5 +234,6 @@ def dump(result: BaseModel) -> bytes:
 def _quarantined(name: str, found: Quarantined) -> Refused:
     return Refused(
         "not_allowed",
-        f"{name[:80]} is in quarantine: {found.why}. It is called again once a pull request has admitted its new definition.",
+        f"{name[:80]} is in quarantine: {found.why}. It is called again once a pull request has admitted its new definition: "
+        "a person sees the difference and proposes it with ./elf gateway admit.",
     )

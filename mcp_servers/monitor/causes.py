@@ -119,6 +119,20 @@ def of_circuits(alone: Mapping[str, tuple[int, datetime]]) -> list[Cause]:
     ]
 
 
+def of_quarantine(found: Mapping[str, Sequence[str]]) -> list[Cause]:
+    """One for each tool server of which tools that main admits are in quarantine: its name -> what is wrong with each."""
+    return [
+        Cause(
+            f"quarantine:{server}",
+            Level.WARNING,
+            f"Tools of {server} are in quarantine",
+            f"{'; '.join(tools)}. Nobody calls them until a pull request admits what they are now: ./elf gateway admit {server} "
+            "shows the difference and proposes it.",
+        )
+        for server, tools in sorted(found.items())
+    ]
+
+
 def of_refusals(found: Mapping[str, Hammering]) -> list[Cause]:
     """One for each caller that is refused over and over, whatever it asks."""
     told: list[Cause] = []

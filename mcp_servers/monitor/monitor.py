@@ -58,6 +58,8 @@ class World:
     circuits: Callable[[], Mapping[str, tuple[int, datetime]]] = dict[str, tuple[int, datetime]]
     #: What passed the gateway that a person should hear of.
     noticed: Callable[[], Sequence[Cause]] = list[Cause]
+    #: Tool servers of which tools that main admits are in quarantine: name -> what is wrong with each.
+    quarantined: Callable[[], Mapping[str, Sequence[str]]] = dict[str, Sequence[str]]
     #: Callers that are refused over and over.
     hammering: Callable[[], Mapping[str, Hammering]] = dict[str, Hammering]
 
@@ -149,6 +151,7 @@ class Monitor:
                 *causes.of_readings(self._readings),
                 *causes.of_circuits(self.world.circuits()),
                 *self.world.noticed(),
+                *causes.of_quarantine(self.world.quarantined()),
                 *causes.of_refusals(self.world.hammering()),
                 *causes.of_incidents(causes.incidents(session), held_after, now),
                 *causes.of_budgets(accounts, law.budgets.warn_at_percent, f"{now:%Y-%m-%d}"),
@@ -157,6 +160,7 @@ class Monitor:
 
     def report(self) -> dict[str, Any]:
         """How everything is, for people and their tools: `{level, looked_at, resources, alerts, changes, …}`. Blocking."""
+        now = self.world.now()
         with self.database.read() as session:
             standing = watching.standing(session)
             changes = watching.changes_of_level(session, REPORTED_CHANGES)
@@ -170,7 +174,8 @@ class Monitor:
             "model_calls_refused_for_load": self.load.refused,
             "calls_waiting": self.queue.lines(),
             "links_left_alone": {
-                link: {"failures": failures, "tried_again_at": at.isoformat()}
+                # None: at the next call.
+                link: {"failures": failures, "tried_again_at": at.isoformat() if at > now else None}
                 for link, (failures, at) in sorted(self.world.circuits().items())
             },
             "ledger": self._ledger_fault or ("not looked at yet" if self._ledger_at is None else "holds"),

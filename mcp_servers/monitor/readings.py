@@ -42,7 +42,7 @@ REMEDIES: Mapping[Resource, str] = {
     "cpu": "everything goes on, slower; fewer teams at once, or a larger machine",
     "database": "old readings and alerts go by themselves; look at the disk, or move to Postgres (ELF_DATABASE_URL)",
     "docker": "teams run as processes without it; start the daemon if you build images",
-    "mcp_servers": "the other servers go on; ./elf doctor names the one, and its own log the reason",
+    "mcp_servers": "the other servers go on; ./elf doctor names the one, and log/servers/NAME.log of the home what a program said",
     "network": "what is reached goes on; the address stands in policies/watch.yaml",
     "teams": "the reconciler restarts and rolls back by itself; ./elf status says what it could not heal",
 }

@@ -14,7 +14,7 @@ HOUR = timedelta(hours=1)
 SPELLED_OUT = 8
 _LONGEST_TEXT = 600
 #: Causes that are over when somebody or something mended them.
-_FAULTS = ("incident:", "circuit:", "resource:", "ledger")
+_FAULTS = ("incident:", "circuit:", "quarantine:", "resource:", "ledger")
 
 
 def due(

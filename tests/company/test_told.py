@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
+from bootstrap import show
 from bootstrap.home import KEYS
 from memory import deployments
 from tests.doubles.kernel import Turned, kernel_by_hand
@@ -78,6 +81,14 @@ async def test_an_outage_of_the_provider_is_told_once_and_so_is_its_end(street: 
     assert len(street.told("local/llama")) == 1
     report = await asyncio.to_thread(street.company.kernel.monitor.report)
     assert list(report["links_left_alone"]) == ["local/llama"]
+    assert (
+        datetime.fromisoformat(report["links_left_alone"]["local/llama"]["tried_again_at"]) > street.company.clock.now
+    )
+    await street.rounds(20)
+    report = await asyncio.to_thread(street.company.kernel.monitor.report)
+    assert report["links_left_alone"]["local/llama"] == {"failures": 8, "tried_again_at": None}, "no time that is past"
+    show.health(page := Console(file=io.StringIO(), width=200), report)
+    assert "local/llama failed 8 times in a row and the next call tries it again" in page.file.getvalue()  # type: ignore[attr-defined]
     street.provider.default = Reply()
     await street.rounds(1)
     assert await street.ask() == 200

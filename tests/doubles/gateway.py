@@ -22,6 +22,7 @@ from sqlalchemy import select
 from mcp_servers.cluster.peers import team_at
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
+from mcp_servers.gateway.directory import Directory
 from mcp_servers.gateway.guard import Guard
 from mcp_servers.gateway.identity import Identity, operator_token_hash
 from mcp_servers.gateway.model_settings import ModelSettings
@@ -137,6 +138,7 @@ def office(
     settings: ModelSettings | None = None,
     servers: list[ToolServer] | None = None,
     world: World | None = None,
+    catalogue: Directory | None = None,
 ) -> Generator[Office]:
     """A gateway served on loopback behind its guard. A second one in the same folder is a restart: it finds the first one's rows."""
     world = world or World()
@@ -156,6 +158,7 @@ def office(
             model_settings=settings or ModelSettings(),
             rehearsal=world.rehearse,
             tool_servers=[InProcessServer("desk", desk()), *(servers or [])],
+            catalogue=catalogue,
             public_url=f"http://127.0.0.1:{port}",
             clock=lambda: world.now,
             new_id=lambda: uuid4().hex,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from starlette.routing import Route
 
 from mcp_servers.factories.server_files import dump_server
 from mcp_servers.gateway.cluster_services import ClusterServices
-from mcp_servers.gateway.directory import Directory, Sources
+from mcp_servers.gateway.directory import Directory, LogOf, Sources
 from mcp_servers.safe_http import Resolve, SafeHttp
 from tests.doubles.serving import free_port, serving
 from tests.factories.server_specs import spec, wrapped
@@ -62,6 +63,9 @@ class Outside:
     redirect: str | None = None
     stream: bool = False
     forget: int = 0
+    #: While set, the question for its tools is not answered; how often it was asked.
+    hangs: bool = False
+    listed: int = 0
     calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
@@ -75,6 +79,10 @@ class Outside:
         if message["method"] != "initialize" and self.forget:
             self.forget -= 1
             return Response(status_code=404)
+        if message["method"] == "tools/list":
+            self.listed += 1
+            while self.hangs and not await request.is_disconnected():
+                await asyncio.sleep(0.01)
         body = {"jsonrpc": "2.0", "id": message["id"], "result": self._result(message, request)}
         if self.stream:
             note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {}}
@@ -121,7 +129,42 @@ def directory(
     environment: str = "",
     cluster: ClusterServices | None = None,
     secrets: Mapping[str, str] | None = None,
+    log_of: LogOf | None = None,
 ) -> Directory:
     """A directory over that main."""
     http = SafeHttp(lambda: own_networks, resolve)
-    return Directory(main, Sources(environment, cluster), http, (secrets or {}).get, folder)
+    return Directory(main, Sources(environment, cluster), http, (secrets or {}).get, folder, log_of=log_of)
+
+
+#: A program of the catalogue: it comes up once the file `go` is in its folder, writes down each start, and then keeps answering.
+#: Its tool `env` gives what stands in `say`; with `until` it waits for a file of that name; with `err` it writes that first.
+PROGRAM = """\
+import json, os, pathlib, sys, time
+def until(name):
+    while not pathlib.Path(name).exists(): time.sleep(0.01)
+with open("starts", "a") as starts: starts.write("started\\n")
+until("go")
+for line in sys.stdin:
+    m = json.loads(line)
+    if "id" not in m: continue
+    a = m["params"].get("arguments", {})
+    if a.get("err"): print(a["err"], file=sys.stderr, flush=True)
+    if a.get("die"): sys.exit(3)
+    if a.get("until"): until(a["until"])
+    if m["method"] == "initialize":
+        r = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+    elif m["method"] == "tools/list":
+        r = {"tools": [{"name": "env", "description": "E", "inputSchema": {"type": "object"}}]}
+    else: r = {"content": [{"type": "text", "text": a.get("say", "")}]}
+    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
+"""
+
+
+def program(folder: Path, **changes: Any) -> tuple[dict[str, Any], Path]:
+    """The spec of a server of kind stdio named `program`, and its own folder below `folder`, where the file `go` is missing yet."""
+    own = folder / "program"
+    own.mkdir(parents=True)
+    (own / "main.py").write_text(PROGRAM)
+    tool = {"name": "env", "description": "E", "input_schema": {"type": "object"}}
+    command = ["python3", "-c", "exec(open('main.py').read())"]
+    return wrapped([tool], **({"name": "program", "kind": "stdio", "url": None, "command": command} | changes)), own

@@ -22,6 +22,7 @@ from mcp_servers.gateway import a2a_message
 from mcp_servers.gateway.a2a_api import TeamAddress
 from mcp_servers.gateway.a2a_message import Outgoing, next_hop
 from mcp_servers.gateway.refusals import Refused
+from mcp_servers.gateway.refused_rows import OWN_ROWS
 from mcp_servers.gateway.under_way import UnderWay
 from memory import messages, usage
 from memory.messages import Chain
@@ -175,9 +176,10 @@ BAD: dict[str, dict[str, Any]] = {
 def test_what_is_not_a_message_is_refused_and_reaches_nobody(gateway: Office, team: Team) -> None:
     push = send()
     push["params"]["configuration"] = {"taskPushNotificationConfig": {"url": "http://169.254.169.254/"}}
-    for name, body in (BAD | {"push in a message": push}).items():
+    for number, (name, body) in enumerate((BAD | {"push in a message": push}).items(), start=1):
         answer = post(gateway, body)
         assert answer["error"]["message"], name
+        assert len(gateway.ledger("message.send")) == min(number, OWN_ROWS), f"each refusal has its row: {name}"
     assert "header A2A-Version" in post(gateway, send(), version="0.3")["error"]["message"]
     assert "No team 'nobody'" in post(gateway, send(), team="nobody")["error"]["message"]
     assert "No team" in post(gateway, send(), team="Marketing")["error"]["message"]
@@ -196,6 +198,10 @@ def test_errors_of_the_protocol_say_their_reason_and_cards_are_tagged(gateway: O
     typed = gateway.headers(BOSS, manager=True) | {"A2A-Version": "1.0", "Content-Type": "text/plain"}
     plain = httpx.post(f"{gateway.url}/a2a/marketing-team", content=json.dumps(send()), headers=typed).json()
     assert plain["error"]["code"] == -32005
+    for body, said in ((b"{", "not JSON"), (b"[]", "Batches")):
+        json_ = typed | {"Content-Type": "application/json"}
+        assert said in httpx.post(f"{gateway.url}/a2a/marketing-team", content=body, headers=json_).text
+        assert said in gateway.ledger("message.send")[-1][4]["why"]
     url = f"{gateway.url}/a2a/marketing-team/.well-known/agent-card.json"
     card = httpx.get(url, headers=gateway.headers())
     assert card.headers["cache-control"] == "private, max-age=60"

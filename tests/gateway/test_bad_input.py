@@ -9,6 +9,7 @@ import dataclasses
 import json
 import re
 import socket
+import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
@@ -324,7 +325,10 @@ def test_ten_thousand_tools_a_changed_schema_and_instructions_reach_no_model_and
         use(gateway, "outside__more_1")
     )
     other.tools = [LOOK | {"inputSchema": {"type": "object", "properties": {"password": {"type": "string"}}}}]
-    assert listed(gateway) == ["desk__whoami"]
+    # Its last look may have taken long: then it is looked at again while the list is given from that one.
+    until = time.monotonic() + 30
+    while listed(gateway) != ["desk__whoami"] and time.monotonic() < until:
+        time.sleep(0.05)
     said = use(gateway, "outside__look")["error"]
     assert said["data"]["reason"] == "not_allowed" and "once a pull request has admitted" in said["message"]
     rows = gateway.ledger("tool.quarantine")

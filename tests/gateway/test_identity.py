@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
-from mcp_servers.gateway.identity import AUDIENCE, REFUSAL, Identity, operator_token_hash
+from mcp_servers.gateway.identity import AUDIENCE, ISSUER, REFUSAL, Identity, operator_token_hash, signing_key
 from mcp_servers.gateway.refusals import Refused
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -41,13 +41,22 @@ def identity(lookup: Lookup) -> Identity:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    base = {"sub": "writers/ann", "aud": AUDIENCE, "role": "member", "deployment": "d1", "jti": "j"}
+    base = {"sub": "writers/ann", "iss": ISSUER, "aud": AUDIENCE, "role": "member", "deployment": "d1", "jti": "j"}
     times = {"iat": int(NOW.timestamp()), "exp": int(NOW.timestamp()) + 60}
     return {key: value for key, value in (base | times | changes).items() if value is not None}
 
 
-def signed(key: bytes = KEY, algorithm: str = "HS256", **changes: Any) -> str:
-    return jwt.encode(claims(**changes), key, algorithm=algorithm)
+def signed(key: bytes = KEY, **changes: Any) -> str:
+    return jwt.encode(claims(**changes), signing_key(key), algorithm="EdDSA")
+
+
+def shared(key: bytes, algorithm: str) -> str:
+    """Signed with a secret that both sides would hold."""
+    return jwt.encode(claims(), key, algorithm=algorithm)
+
+
+def public_half() -> bytes:
+    return signing_key(KEY).public_key().public_bytes_raw()
 
 
 def unsigned() -> str:
@@ -87,7 +96,11 @@ BAD: dict[str, str | None] = {
     "the wrong audience": f"Bearer {signed(aud='elf-forge')}",
     "no audience": f"Bearer {signed(aud=None)}",
     "alg none": f"Bearer {unsigned()}",
-    "another algorithm": f"Bearer {signed(KEY * 2, 'HS512')}",
+    "another algorithm": f"Bearer {shared(KEY * 2, 'HS512')}",
+    "the secret itself as the key": f"Bearer {shared(KEY, 'HS256')}",
+    "the public key as a secret, which everybody has": f"Bearer {shared(public_half(), 'HS256')}",
+    "another issuer": f"Bearer {signed(iss='somebody')}",
+    "no issuer": f"Bearer {signed(iss=None)}",
     "another key": f"Bearer {signed(b'x' * 32)}",
     "expired": f"Bearer {signed(exp=int(NOW.timestamp()))}",
     "no expiry": f"Bearer {signed(exp=None)}",
@@ -146,7 +159,8 @@ def test_a_checker_without_that_look_lets_the_bad_token_in(
     identity: Identity, token: str, careless: dict[str, bool]
 ) -> None:
     options: Any = {"verify_exp": False, "verify_iat": False} | careless
-    assert jwt.decode(token, KEY, algorithms=["HS256"], options=options)["sub"] == "writers/ann"
+    public = signing_key(KEY).public_key()
+    assert jwt.decode(token, public, algorithms=["EdDSA"], options=options)["sub"] == "writers/ann"
     with pytest.raises(Refused, match="No valid token"):
         identity.identify(f"Bearer {token}", NOW)
 
@@ -169,6 +183,21 @@ def test_a_checker_that_believes_the_token_about_its_algorithm_is_fooled() -> No
     forged = unsigned()
     believed = jwt.decode(forged, options={"verify_signature": False})
     assert believed["sub"] == "writers/ann"
+
+
+@pytest.mark.rows("F36", "F39")
+def test_whoever_has_the_public_keys_can_check_a_token_and_make_none(identity: Identity) -> None:
+    token = identity.issue("writers", "ann", manager=True, deployment_id="d1", jti="j", now=NOW, lifetime=timedelta(1))
+    [key] = identity.public_keys["keys"]
+    assert set(key) == {"kty", "crv", "x", "use", "alg", "kid"}, "no private part"
+    found = jwt.PyJWK(key)
+    assert jwt.get_unverified_header(token)["kid"] == found.key_id
+    options: Any = {"verify_exp": False, "verify_iat": False}
+    said = jwt.decode(token, found, algorithms=["EdDSA"], audience=AUDIENCE, issuer=ISSUER, options=options)
+    assert (said["sub"], said["role"]) == ("writers/ann", "manager")
+    again = Identity(KEY, operator_token_hash(OPERATOR), lambda _id, _rows: True)
+    assert again.public_keys == identity.public_keys, "a restart makes the same keys of the same secret"
+    assert KEY.decode() not in json.dumps(identity.public_keys)
 
 
 def test_short_keys_and_bad_hashes_are_refused_at_once() -> None:

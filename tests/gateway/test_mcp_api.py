@@ -186,9 +186,14 @@ def test_what_is_not_a_request_is_answered_by_the_book(gateway: Office) -> None:
         (head | {"method": "tools/call", "params": {}}, 200, -32602),
         (head | {"method": "tools/call", "params": {"name": "desk__a", "arguments": []}}, 200, -32602),
     ]
-    for body, status, code in wrong:
+    for number, (body, status, code) in enumerate(wrong, start=1):
         answer = post(gateway, body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), body
+        assert len(gateway.ledger()) == number, f"each refusal has its row: {body}"
+    rows = gateway.ledger()
+    assert {(row[0], row[3]) for row in rows} == {("marketing-team/editor", "refused")}
+    assert [row[1:3] for row in rows][-3:] == [("mcp.request", "resources/list"), *[("tool.call", "tools/call")] * 2]
+    assert rows[-1][4]["why"].startswith("params.arguments: ") and len(rows[-1][4]["body_sha256"]) == 64
 
 
 def test_the_transport_is_answered_by_the_book(gateway: Office) -> None:
@@ -203,6 +208,19 @@ def test_the_transport_is_answered_by_the_book(gateway: Office) -> None:
     assert post(gateway, ping, mine | {"MCP-Protocol-Version": "2025-06-18"}).json()["result"] == {}
     assert post(gateway, {"jsonrpc": "2.0", "method": "notifications/initialized"}).status_code == 202
     assert httpx.post(url, content=b'{"jsonrpc": NaN}', headers=HEADERS | mine).json()["error"]["code"] == -32700
+
+
+@pytest.mark.rows("F103")
+def test_a_refusal_that_cannot_be_written_down_says_so_and_blames_no_token(
+    gateway: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(gateway.database.engine, "raw_connection", full)
+        answer = post(gateway, "text")
+    assert (answer.status_code, answer.json()["error"]["data"]["reason"]) == (503, "overloaded")
 
 
 @pytest.mark.rows("F39")

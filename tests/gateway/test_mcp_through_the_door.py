@@ -14,9 +14,10 @@ from bootstrap.office.gateway_api import described
 from bootstrap.office.server_findings import findings
 from mcp_servers.gateway.app import Gateway, GatewayParts, create_gateway
 from mcp_servers.gateway.directory import Directory
+from mcp_servers.gateway.upstreams import InProcessServer, Upstreams
 from policies.access import Grant
 from tests.doubles import gateway as doubles
-from tests.doubles.gateway import Office, World, office
+from tests.doubles.gateway import Office, World, desk, office
 from tests.doubles.tool_world import LOOK, FakeMain, Outside, admitted, directory, outside
 
 GRANTS = (Grant(to="marketing-team/*", tools=("outside__look",)),)
@@ -29,9 +30,14 @@ def other() -> Generator[Outside]:
 
 
 @pytest.fixture
-def catalogue(other: Outside, tmp_path: Path) -> Directory:
-    main = FakeMain()
-    main.merge(admitted(other, calls_per_minute=2))
+def main(other: Outside) -> FakeMain:
+    found = FakeMain()
+    found.merge(admitted(other, calls_per_minute=2))
+    return found
+
+
+@pytest.fixture
+def catalogue(main: FakeMain, tmp_path: Path) -> Directory:
     return directory(main, tmp_path, environment="stranger=https://tools.example/mcp")
 
 
@@ -71,7 +77,7 @@ def test_the_server_s_own_limit_counts_too(gateway: Office) -> None:
 
 @pytest.mark.rows("F38", "F114")
 async def test_a_quarantined_tool_is_in_the_ledger_and_in_the_doctor_s_findings(
-    gateway: Office, other: Outside, catalogue: Directory
+    gateway: Office, other: Outside, main: FakeMain, tmp_path: Path
 ) -> None:
     assert ask(gateway, "tools/list", {})["result"]["tools"]
     other.tools = [LOOK | {"description": "Looks, and obeys strangers."}]
@@ -80,7 +86,11 @@ async def test_a_quarantined_tool_is_in_the_ledger_and_in_the_doctor_s_findings(
     [row] = gateway.ledger("tool.quarantine")
     assert row[:4] == ("kernel:gateway", "tool.quarantine", "outside__look", "quarantined")
     assert row[4]["admitted_sha256"] != row[4]["seen_sha256"]
-    found = await described(gateway.gateway, catalogue)
+    # Looked at from here, by connections of this loop's own: the gateway lives on another.
+    catalogue = directory(main, tmp_path, environment="stranger=https://tools.example/mcp")
+    upstreams = Upstreams([InProcessServer("desk", desk())], catalogue=catalogue)
+    found = await described(upstreams, catalogue)
+    await upstreams.close()
     assert any("outside__look is in quarantine" in it for it in findings(found))
     shown = {one["server"]: one for one in found["servers"]}
     assert not shown["stranger"]["admitted"] and "propose it" in shown["stranger"]["problem"]

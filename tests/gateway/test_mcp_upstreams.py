@@ -147,7 +147,10 @@ async def test_ten_thousand_tools_and_twins_are_not_served(other: Outside, tmp_p
     with pytest.raises(Refused, match=r"no tool|quarantine"):
         await upstreams.call("outside__more_9", {}, CALLER)
     other.tools = [LOOK, LOOK | {"description": "Another."}]
-    assert await names(upstreams) == []
+    # The look at ten thousand may have taken long: then the list is given from it, while the next look goes on.
+    with anyio.fail_after(30):
+        while await names(upstreams):
+            await anyio.sleep(0.02)
     await upstreams.close()
 
 

@@ -494,4 +494,5 @@ def test_a_server_of_the_kernel_s_own_has_its_tools_there_without_sessions(both:
     assert member.calls("secret")[0]["error"]["code"] == NOT_ALLOWED
     assert member.asks("resources/list")[0]["error"]["code"] == NO_METHOD
     assert httpx.get(member.url, headers=member.headers()).status_code == 405
-    assert [row[1] for row in gateway.ledger()] == ["tool.call", "tool.result", "tool.call"]
+    assert [row[1] for row in gateway.ledger()] == ["tool.call", "tool.result", "tool.call", "mcp.request"]
+    assert gateway.ledger()[-1][2:4] == ("desk:resources/list", "refused")

@@ -180,7 +180,10 @@ def test_a_clients_token_opens_no_other_door_and_without_its_audience_it_would_b
     assert post(company, "/v1/chat/completions", HELLO, token.removeprefix(PREFIX)).status_code == 401
     with pytest.raises(Refused):
         company.office.identity.identify(f"Bearer {token}", START)
-    # Two things stand between the signature, which holds, and a member's rights: the audience, and the role.
+    # Three things stand between it and a member's rights: another kind of signature, the audience and issuer, and the role.
+    monkeypatch.setattr(identity, "ALGORITHM", client_tokens.ALGORITHM)
+    monkeypatch.setattr(company.office.identity, "_public", KEY)
+    monkeypatch.setattr(identity, "ISSUER", None)
     monkeypatch.setattr(client_tokens, "AUDIENCE", identity.AUDIENCE)
     careless = ClientTokens(KEY, lambda _: True).issue("0123456789abcdef", now=START, lifetime=timedelta(days=1))
     monkeypatch.setattr(identity, "_CLAIMS", ["sub", "aud", "role", "iat", "exp"])

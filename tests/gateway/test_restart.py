@@ -95,6 +95,8 @@ def test_a_provider_that_was_left_alone_is_left_alone_after_a_restart_until_its_
     again = start()
     assert list(again.gateway.door.till.circuits.alone(again.world.now)) == ["local/default"]
     again.world.now += timedelta(seconds=31)
+    later = again.world.now + timedelta(hours=2)
+    assert again.gateway.door.till.circuits.alone(later) == {}, "nobody has tried it for long: it is not known to fail"
     assert ask(again) == 200 and len(provider.journal) == 11
     assert start().gateway.door.till.circuits.alone(again.world.now) == {}
 

@@ -32,6 +32,8 @@ _STRUCTURE = re.compile(r"\b(hierarchy|structure|reports? to|organi[sz]ation|org
 _STATE = re.compile(r"\b(how is|how's|how are|status|healthy|health|running|alive|ill|sick|doing)\b")
 _TOOLS = re.compile(r"\b(tools?|tool servers?|mcp servers?)\b")
 _RETIRING = re.compile(r"\b(delete|remove|retire|dissolve|disband|shut down|get rid of)\b[^.!?]{0,60}\bteam\b")
+_ADMITTING = re.compile(r"\b(admit|accept|allow|release)\b[^.!?]{0,80}\b(definitions?|quarantined?)\b")
+_SERVER = re.compile(r"\b([a-z][a-z0-9]*(?:_[a-z0-9]+)*)__[a-z0-9_]+")
 _MOST_COLLEAGUES = 2
 _MOST_LOOKED_AT = 6
 _OFFER_NEW = "Shall I ask the DevOps team to propose one?"
@@ -57,6 +59,8 @@ def turn(prompt: Prompt) -> Call | str | None:
 
 def small_talk(wish: Wish) -> str:
     """An answer that needs no tool."""
+    if how := _how_to_admit(wish):
+        return how
     if wish.kind == "no":
         return "All right, I leave it as it is."
     if wish.kind in ("greeting", "yes"):
@@ -64,6 +68,18 @@ def small_talk(wish: Wish) -> str:
             "Hello. Tell me what the company should be able to do, give me a piece of work, or ask how the teams are."
         )
     return wish.question or "What should be done, and for whom?"
+
+
+def _how_to_admit(wish: Wish) -> str | None:
+    """What a person does about a tool in quarantine, if that is meant."""
+    said = wish.text.lower()
+    if not _ADMITTING.search(said):
+        return None
+    named = _SERVER.search(said)
+    return (
+        "I cannot admit a tool's definition, for it is written for models like me to read: a person looks at what changed. "
+        f"./elf gateway admit {named[1] if named else 'SERVER'} shows the difference and opens the pull request, which you decide on."
+    )
 
 
 def _lead_the_company(prompt: Prompt) -> Call | str:
@@ -95,6 +111,8 @@ def _serve(prompt: Prompt, wish: Wish, accepted: bool) -> Call | str:
             "I cannot retire a team: it goes the way it came, by a pull request that removes its folder, which you approve. "
             "docs/writing-teams.md shows how."
         )
+    if how := _how_to_admit(wish):
+        return how
     if crossed := prompt.result(ASK, REQUEST):
         return reports.of_team(crossed) if crossed.tool == ASK else reports.of_request(crossed, wish)
     if wish.kind == "tool":
