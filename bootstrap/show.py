@@ -168,9 +168,9 @@ def decided(console: Console, found: dict[str, Any]) -> None:
 def audit(console: Console, found: dict[str, Any]) -> None:
     if not found["ok"]:
         console.print(plain(f"The ledger does NOT hold: row {found['first_bad']}: {found['reason']}", "red"))
-        return
-    anchored = f", {found['anchors']} heads anchored in Git agree" if found["anchors"] else ""
-    console.print(f"The ledger holds: {found['rows']} rows{anchored}.", style="green")
+    else:
+        anchored = f", {found['anchors']} heads anchored in Git agree" if found["anchors"] else ""
+        console.print(f"The ledger holds: {found['rows']} rows{anchored}.", style="green")
     after = found["after_last_anchor"]
     if after["rows"]:
         acts = ", ".join(f"{count} {action}" for action, count in after["actions"].items())

@@ -112,21 +112,30 @@ def latest(session: Session, most: int) -> list[AuditRow]:
 
 
 def verify(session: Session, anchors: tuple[Head, ...] = ()) -> Report:
-    """Recomputes the chain and compares it with anchored heads; names the first row that does not hold."""
+    """Recomputes the chain and compares it with anchored heads; names the first row that does not hold.
+
+    What lies after the last anchor is counted to the end in any case.
+    """
     expected = {anchor.seq: anchor.hash for anchor in anchors}
     tail = Tail(max(expected, default=0))
     last_seq, last_hash = 0, GENESIS
+    broken: Report | None = None
     for seq, at, actor, action, subject, outcome, detail, previous, hash_ in _rows(session):
+        if seq > tail.after:
+            tail.add(at, action)
+        if broken is not None:
+            continue
         reason = _fault(seq, previous, last_seq, last_hash)
         if reason is None and hash_ != _hash_of(previous, seq, at, actor, action, subject, outcome, detail):
             reason = "its contents do not match its hash"
         if reason is None and expected.get(seq, hash_) != hash_:
             reason = "it differs from the head that was anchored in Git"
         if reason:
-            return Report(last_seq, Head(last_seq, last_hash), min(seq, last_seq + 1), reason, tail)
-        if seq > tail.after:
-            tail.add(at, action)
-        last_seq, last_hash = seq, hash_
+            broken = Report(last_seq, Head(last_seq, last_hash), min(seq, last_seq + 1), reason, tail)
+        else:
+            last_seq, last_hash = seq, hash_
+    if broken is not None:
+        return broken
     head_ = Head(last_seq, last_hash)
     if missing := sorted(seq for seq in expected if seq > last_seq):
         reason = f"the ledger ends at row {last_seq}, but row {missing[-1]} was anchored"

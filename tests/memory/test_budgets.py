@@ -29,13 +29,14 @@ def committed(database: Database, scope: str, now: datetime = NOW) -> int:
         return budgets.committed(session, scope, now)
 
 
-def many_at_once(database: Database, limit: Limits) -> int:
-    """How many of 200 parallel calls of $0.001 get their money."""
+def many_at_once(database: Database, limit: Limits, day: int = 0) -> int:
+    """How many of 200 parallel calls of $0.001 get their money, so many days on."""
+    now = NOW + timedelta(days=day)
 
     def one(number: int) -> bool:
         try:
             with database.begin() as session:
-                budgets.reserve(session, hold(number), limit, NOW)
+                budgets.reserve(session, hold(f"{day}-{number}"), limit, now)
         except OverBudget:
             return False
         return True
@@ -60,6 +61,12 @@ def check_then_write(database: Database, limit: int, together: Barrier) -> bool:
 def test_of_200_parallel_calls_a_budget_for_10_lets_exactly_10_through(database: Database, scope: str) -> None:
     assert many_at_once(database, Limits(day={scope: 10_000})) == 10
     assert [committed(database, each) for each in (COMPANY, TEAM, MEMBER)] == [10_000] * 3
+
+
+@pytest.mark.rows("F45", "L4")
+def test_ten_runs_of_ten_let_exactly_10_through(database: Database) -> None:
+    limits = Limits(day={TEAM: 10_000})
+    assert [many_at_once(database, limits, day) for day in range(10)] == [10] * 10
 
 
 @pytest.mark.rows("F45")

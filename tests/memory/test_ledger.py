@@ -143,6 +143,9 @@ def test_what_lies_after_the_last_anchor_is_told(sqlite: Database) -> None:
     assert (tail.after, tail.rows, dict(tail.actions)) == (3, 2, {"act": 2})
     assert tail.first_at == tail.last_at == utc_text(NOW)
     assert verified(sqlite).tail.rows == 5, "no anchor vouches for any of them"
+    without_guards(sqlite, "UPDATE audit SET outcome = 'refused' WHERE seq = 2")
+    broken = verified(sqlite, anchored)
+    assert (broken.first_bad, broken.tail.rows) == (2, 2), "it is told of a ledger that does not hold, too"
 
 
 @pytest.mark.rows("L8")
