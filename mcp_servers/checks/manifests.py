@@ -129,7 +129,7 @@ def _container(container: Mapping[str, Any], images: Mapping[str, Mapping[str, A
     ports = _ports_of(container)
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         port = at(container, probe, "httpGet", "port")
-        if port is not None and port not in ports:
+        if port is not None and not (isinstance(port, str | int) and port in ports):
             yield f"container {name}: {probe} asks port {port!r}, which it does not open"
 
 

@@ -116,6 +116,10 @@ async def company(tmp_path: Path) -> AsyncGenerator[Company]:
 @pytest.mark.timeout(120)
 async def test_a_team_that_runs_past_the_end_of_its_first_tokens_works_on(company: Company) -> None:
     row = await company.until_healthy()
+    # The gateway asks, as in the real company, whose process it is that shows a token.
+    company.office.world.processes |= (by_pid := company.cluster.team_by_pid())
+    [process] = company.cluster.running().values()
+    assert {f"pid {pid}": team for pid, team in by_pid.items()} == {process.process: TEAM}
     assert await company.ask() == "COMPLETED"
     for _ in range(3):
         company.later(TOKEN_LIFETIME * 0.6)

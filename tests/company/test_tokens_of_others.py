@@ -8,7 +8,6 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mcp_servers.cluster.port import Running
 from mcp_servers.cluster.processes import LocalProcesses
 from tests.doubles.kernel import kernel_by_hand
 from tests.doubles.team_process import TeamProcess, team_process
@@ -35,16 +34,6 @@ async def test_the_persons_keys_in_a_teams_process_open_neither_gateway_nor_offi
             monkeypatch.setattr(LocalProcesses, "team_by_pid", lambda _cluster: by_pid)  # pyright: ignore[reportUnknownLambdaType]
             as_a_team = await anyio.to_thread.run_sync(_statuses, process, keys)
     assert (outside, as_a_team) == ([200] * len(DOORS), [401] * len(DOORS))
-
-
-@pytest.mark.rows("F01")
-async def test_the_cluster_knows_the_team_of_each_process_it_started(tmp_path: Path) -> None:
-    async with kernel_by_hand(tmp_path) as company:
-        await company.kernel.reconciler.tick()
-        running: list[Running] = list(company.kernel.cluster.running().values())
-        assert running
-        by_pid = company.kernel.cluster.team_by_pid()
-        assert {f"pid {pid}": team for pid, team in by_pid.items()} == {one.process: one.team for one in running}
 
 
 def _statuses(process: TeamProcess, keys: Mapping[str, str]) -> list[int]:

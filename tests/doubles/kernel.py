@@ -65,7 +65,9 @@ async def kernel_by_hand(folder: Path, *, teams: bool = True, **settings: Any) -
         seeder = Signature("seed", "seed@company.invalid")
         seed(home.forge, OWNER, REPO, *files_of(chosen.checkout), seeder, START, "Seed\n")
         kernel = assemble(chosen, home, database, clock)
-        server = uvicorn.Server(uvicorn.Config(kernel.app, log_level="error", lifespan="off", ws="none"))
+        # As the real one: what a team still asks at the end is not waited for without end.
+        config = uvicorn.Config(kernel.app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=3)
+        server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve([listener]))  # pyright: ignore[reportPrivateUsage] - no signal handlers
         try:
             while not server.started:

@@ -114,6 +114,9 @@ class ObeyingModel:
     def _structured(self, body: Mapping[str, Any]) -> str:
         purpose = _PURPOSES[body["response_format"]["json_schema"]["name"]]
         reply = answer({**body, "purpose": purpose})["message"]["content"]
+        if purpose == "understand-request":
+            # It asks nothing back: whatever it is told, it takes for a wish.
+            return json.dumps(json.loads(reply) | {"intent": "new_team", "question": None})
         if purpose != "design-team":
             return reply
         self.designs += 1

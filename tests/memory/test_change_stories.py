@@ -112,7 +112,7 @@ def test_changes_that_nobody_asked_the_proposer_for_are_told_too(sqlite: Databas
     facts = {"team": {"zone": "teams", "folder": "marketing_team"}}
     for number, kind in enumerate(("change_team", "new_server", "law", "platform", "retire_team"), start=1):
         with sqlite.begin() as session:
-            sha = decisions.keep_facts(session, facts | {"number": number})
+            sha = decisions.keep_facts(session, number, facts | {"number": number})
             child = {"rule": "objections", "outcome": "allow", "reason": "x"}
             at = NOW + timedelta(minutes=number)
             judged = Judged(number, TREE, TREE, TREE, kind, "allow", {"children": [child]}, at, sha)
